@@ -1,0 +1,178 @@
+"""Every error a user can meet, with the exit code it ends the program with.
+
+ManifestRunnerError                 1   root; met bare only when there is a bug in us
+├── UsageError                      2   the command line or a setting is wrong
+├── ManifestError                   2   the manifest is wrong: carries every Problem found
+├── MediaError                      2   one picture or recording can't be used (collected into Problems)
+├── NeedsPerson                     4   stopped: somebody has to mend something outside before it can go on
+│   ├── CredentialsError            4   no key, or the service refuses the key
+│   ├── AccountPaused               4   arrears, empty or expired resource pack
+│   └── ServiceUnreachable          4   nothing answers at the service's address
+├── BudgetReached                   5   the next job would pass the budget
+├── LedgerError                     4   the ledger can't be read or written
+│   ├── LedgerMismatch              2   it belongs to another service, or to a newer version of this program
+│   └── LedgerBusy                  6   another runner holds it
+├── ServiceError                    3   one call to the service did not end well
+│   ├── ServiceRefused              3   an envelope whose code is not 0
+│   ├── GarbledReply                3   an answer that is no envelope: HTML, an empty body, cut JSON
+│   └── TransportFault              3   no answer: connection, time-out, reset
+├── FetchError                      3   a result could not be brought home
+└── Interrupted                   130   Ctrl-C or SIGTERM; the state is kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from manifest_runner.models import Problem
+
+
+class ManifestRunnerError(Exception):
+    """Root of all our errors. `mend` says what a person can do now."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, mend: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.mend}".strip()
+
+
+class UsageError(ManifestRunnerError):
+    """The command line or a setting is wrong."""
+
+    exit_code = 2
+
+
+class ManifestError(ManifestRunnerError):
+    """The manifest is wrong. `problems` holds every one that was found, in the order of the file."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        count = len(problems)
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the manifest.")
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join([self.what, *(str(problem) for problem in self.problems)])
+
+
+class MediaError(ManifestRunnerError):
+    """One picture or recording can't be used."""
+
+    exit_code = 2
+
+
+class NeedsPerson(ManifestRunnerError):
+    """Stopped until somebody mends something outside: a key, an account, a clock, a disk."""
+
+    exit_code = 4
+
+
+class CredentialsError(NeedsPerson):
+    """No key, or one that the service refuses."""
+
+
+class AccountPaused(NeedsPerson):
+    """The account can't pay (1101, 1102). Jobs stay pending."""
+
+
+class ServiceUnreachable(NeedsPerson):
+    """Nothing answers at the service's address."""
+
+
+class BudgetReached(ManifestRunnerError):
+    """The next job would pass the budget."""
+
+    exit_code = 5
+
+
+class LedgerError(ManifestRunnerError):
+    """The ledger can't be read or written."""
+
+    exit_code = 4
+
+
+class LedgerMismatch(LedgerError):
+    """The ledger belongs to another service or to a newer version of this program."""
+
+    exit_code = 2
+
+
+class LedgerBusy(LedgerError):
+    """Another runner holds the ledger."""
+
+    exit_code = 6
+
+
+class RequestPhase(Enum):
+    """How far a request had come when it broke."""
+
+    NOT_SENT = "not_sent"  # no connection was made: the service can't have seen it
+    MAYBE_SENT = "maybe_sent"  # bytes may have left: the service may have acted on it
+
+
+class ServiceError(ManifestRunnerError):
+    """One call to the service did not end well."""
+
+    exit_code = 3
+
+
+class ServiceRefused(ServiceError):
+    """The service answered with an envelope whose code is not 0."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        code: int,
+        http_status: int,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        mend: str = "",
+    ) -> None:
+        super().__init__(what, mend=mend)
+        self.code = code
+        self.http_status = http_status
+        self.request_id = request_id
+        self.retry_after = retry_after  # seconds, already capped
+
+
+class GarbledReply(ServiceError):
+    """An answer that is no envelope (HTML from a gateway, an empty body, cut JSON), or one with no task in it."""
+
+    def __init__(self, what: str, *, http_status: int, retry_after: float | None = None) -> None:
+        super().__init__(what)
+        self.http_status = http_status
+        self.retry_after = retry_after
+
+
+class TransportFault(ServiceError):
+    """No answer came. `phase` tells whether the request can have reached the service."""
+
+    def __init__(self, what: str, *, phase: RequestPhase) -> None:
+        super().__init__(what)
+        self.phase = phase
+
+
+class FetchError(ManifestRunnerError):
+    """A result could not be brought home. `expired` when the service's address for it no longer works."""
+
+    exit_code = 3
+
+    def __init__(self, what: str, *, expired: bool = False, mend: str = "") -> None:
+        super().__init__(what, mend=mend)
+        self.expired = expired
+
+
+class Interrupted(ManifestRunnerError):
+    """Ctrl-C or SIGTERM. The state is kept; the same command goes on."""
+
+    exit_code = 130

@@ -1,0 +1,195 @@
+"""The values that the whole program speaks in. No I/O, no behaviour beyond what a value knows of itself.
+
+The states of a job are ours (`JobState`); what the service says of a task is its own (`ServiceStatus`).
+The two are never mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+Units = Decimal
+"""What the service bills in. Never a float."""
+
+
+def units_from(value: object) -> Units | None:
+    """The units in a reply's field, or None where it holds none that can be trusted (missing, NaN, text, negative)."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    try:
+        units = Decimal(value.strip() if isinstance(value, str) else value)
+    except InvalidOperation:
+        return None
+    return units if units.is_finite() and units >= 0 else None
+
+
+def units_text(units: Units) -> str:
+    """Plain decimal text without exponent or trailing zeros: `4.4`, `0`, `120`."""
+    text = format(units.normalize(), "f")
+    return "0" if text == "-0" else text
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def utc_text(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds: `2026-11-02T09:30:00.125Z`. Text of this form sorts by time."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc_from(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+class Mode(StrEnum):
+    """The service's two qualities."""
+
+    STD = "std"  # 720p
+    PRO = "pro"  # 1080p
+
+
+class JobState(StrEnum):
+    """Where a job stands. Where each may go is in ledger/transitions.py."""
+
+    PENDING = "pending"  # known, nothing sent
+    SUBMITTING = "submitting"  # intent is committed; a create may be under way, or its answer was lost
+    RUNNING = "running"  # the service has the task
+    RENDERED = "rendered"  # the service says succeed; the video is not here yet
+    DONE = "done"  # the video is on disk, verified; hash and deduction recorded
+    FAILED = "failed"  # the service reported failed
+    REJECTED = "rejected"  # the service refused the create for good
+    CONFLICT = "conflict"  # the id exists in the account and is not ours
+    EXPIRED = "expired"  # it succeeded, and the result was gone before it was fetched
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether an attempt of this job holds, or may hold, one of the service's slots."""
+        return self in (JobState.SUBMITTING, JobState.RUNNING)
+
+
+class ServiceStatus(StrEnum):
+    """What the service says of a task, in its own spelling."""
+
+    SUBMITTED = "submitted"
+    PROCESSING = "processing"
+    SUCCEED = "succeed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"  # a word that the documentation does not have: keep watching
+
+    @property
+    def ended(self) -> bool:
+        return self in (ServiceStatus.SUCCEED, ServiceStatus.FAILED)
+
+
+class ServiceName(StrEnum):
+    KLING = "kling"
+    SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Location:
+    """Where in a person's files something stands. Lines and columns count from 1."""
+
+    file: str
+    line: int | None = None
+    column: int | str | None = None  # a CSV column is named by its header
+    json_path: str | None = None  # `$.jobs[2].prompt`
+
+    def __str__(self) -> str:
+        parts = [self.file]
+        if self.line is not None:
+            parts.append(str(self.line))
+        if isinstance(self.column, int):
+            parts.append(str(self.column))
+        where = ":".join(parts)
+        if isinstance(self.column, str):
+            where += f" (column {self.column})"
+        return where
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something wrong with the input: where, what, and how to mend it."""
+
+    location: Location
+    what: str
+    mend: str = ""
+    job: str | None = None  # external_task_id, where it is known
+
+    def __str__(self) -> str:
+        path = f" [{self.location.json_path}]" if self.location.json_path else ""
+        return f"{self.location}{path}: {self.what}{' ' + self.mend if self.mend else ''}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speech:
+    """Text that the service speaks. `voice_speed` is 0.8 to 2.0 with one decimal."""
+
+    text: str
+    voice_id: str
+    voice_language: str
+    voice_speed: Decimal = Decimal("1.0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One video that should exist: one row of a manifest, defaults and templates applied.
+
+    `image` and `sound_file` are references as the person wrote them: a path (relative to the manifest), an http(s)
+    URL, or bare Base64. Exactly one of `sound_file`, `audio_id`, `speech` is set. `output` is a relative path with
+    forward slashes under the campaign's output folder, already checked.
+    """
+
+    external_task_id: str
+    image: str
+    output: str
+    sound_file: str | None = None
+    audio_id: str | None = None
+    speech: Speech | None = None
+    prompt: str | None = None
+    mode: Mode = Mode.STD
+    watermark: bool = False
+    callback_url: str | None = None
+    tags: tuple[str, ...] = ()
+    vars: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    location: Location = Location(file="")
+    field_locations: Mapping[str, Location] = field(default_factory=lambda: MappingProxyType({}))
+
+    def where(self, field_name: str) -> Location:
+        """Where this field of the job was written (the row itself where it came from the defaults)."""
+        return self.field_locations.get(field_name, self.location)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceSettings:
+    name: ServiceName = ServiceName.KLING
+    base_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A validated manifest."""
+
+    path: Path
+    campaign: str
+    jobs: tuple[Job, ...]
+    service: ServiceSettings = ServiceSettings()
+    concurrency: int = 5
+    budget_units: Units | None = None
+
+    @property
+    def folder(self) -> Path:
+        """What relative references are relative to."""
+        return self.path.parent
+
+
+def attempt_id(external_task_id: str, number: int) -> str:
+    """The id an attempt carries at the service: the job's own for the first, `ID-r2`, `ID-r3` ... after it."""
+    return external_task_id if number == 1 else f"{external_task_id}-r{number}"
