@@ -146,7 +146,7 @@ class ServiceRefused(ServiceError):
 
 
 class GarbledReply(ServiceError):
-    """An answer that is no envelope (HTML from a gateway, an empty body, cut JSON), or one with no task in it."""
+    """An answer that is no envelope (HTML, an empty body, cut JSON), or one with no task in it."""
 
     def __init__(self, what: str, *, http_status: int, retry_after: float | None = None) -> None:
         super().__init__(what)

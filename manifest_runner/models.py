@@ -19,7 +19,7 @@ Units = Decimal
 
 
 def units_from(value: object) -> Units | None:
-    """The units in a reply's field, or None where it holds none that can be trusted (missing, NaN, text, negative)."""
+    """The units in a reply's field; None for what can't be trusted (missing, NaN, words, negative)."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     try:
@@ -142,9 +142,9 @@ class Speech:
 class Job:
     """One video that should exist: one row of a manifest, defaults and templates applied.
 
-    `image` and `sound_file` are references as the person wrote them: a path (relative to the manifest), an http(s)
-    URL, or bare Base64. Exactly one of `sound_file`, `audio_id`, `speech` is set. `output` is a relative path with
-    forward slashes under the campaign's output folder, already checked.
+    `image` and `sound_file` are references as the person wrote them: a path (relative to the manifest), an
+    http(s) URL, or bare Base64. Exactly one of `sound_file`, `audio_id`, `speech` is set. `output` is a path with
+    forward slashes, relative to the campaign's output folder, already checked.
     """
 
     external_task_id: str
@@ -191,5 +191,5 @@ class Manifest:
 
 
 def attempt_id(external_task_id: str, number: int) -> str:
-    """The id an attempt carries at the service: the job's own for the first, `ID-r2`, `ID-r3` ... after it."""
+    """The id an attempt carries at the service: the job's own for the first, then `ID-r2`, `ID-r3` ..."""
     return external_task_id if number == 1 else f"{external_task_id}-r{number}"
