@@ -143,8 +143,8 @@ class Job:
     """One video that should exist: one row of a manifest, defaults and templates applied.
 
     `image` and `sound_file` are references as the person wrote them: a path (relative to the manifest), an
-    http(s) URL, or bare Base64. Exactly one of `sound_file`, `audio_id`, `speech` is set. `output` is a path with
-    forward slashes, relative to the campaign's output folder, already checked.
+    http(s) URL, or bare Base64. Exactly one of `sound_file`, `audio_id`, `speech` is set. `output` is a path
+    with forward slashes, relative to the output folder of the campaign, already checked.
     """
 
     external_task_id: str

@@ -1,0 +1,19 @@
+"""The ledger: one local SQLite file, the only truth about what was sent, answered, fetched and deducted.
+
+All SQL of the runner is in this package.
+"""
+
+from manifest_runner.ledger.connection import open_for_reading
+from manifest_runner.ledger.ledger import Ledger, open_ledger
+from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner, SpeechRecord
+
+__all__ = [
+    "AttemptRecord",
+    "EventRecord",
+    "JobRecord",
+    "Ledger",
+    "Owner",
+    "SpeechRecord",
+    "open_for_reading",
+    "open_ledger",
+]

@@ -1,0 +1,92 @@
+"""Opening the ledger's file: the pragmas that make a commit durable, and the errors that a bad file gives."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from manifest_runner.errors import LedgerError, LedgerMismatch
+from manifest_runner.ledger.schema import CURRENT_VERSION, check_ours, migrate
+
+BUSY_SECONDS = 10.0  # how long a statement waits for another process's short transaction
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """The one writing connection. Makes the folder and the file; brings an older ledger up to date.
+
+    synchronous=FULL: a committed intent must survive a power cut, or a paid create could be forgotten.
+    """
+    with ledger_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            check_ours(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+@contextmanager
+def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection, good at any time, also while a runner writes.
+
+    Raises LedgerError where there is no ledger, or one of an older version that no run has opened since.
+    """
+    if not path.is_file():
+        raise LedgerError(
+            f"There is no ledger at {path}.", mend="Run the campaign first, or name its ledger with --ledger."
+        )
+    with ledger_errors(path):
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=ro",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            version = check_ours(connection)
+            if version < CURRENT_VERSION:
+                raise LedgerMismatch(
+                    f"The ledger {path} has version {version}, older than this program's {CURRENT_VERSION}.",
+                    mend="Start a run with it once: that brings it up to date.",
+                )
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def ledger_errors(path: Path) -> Iterator[None]:
+    """SQLite's and the file system's errors become LedgerError here, with the file's name."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LedgerError(f"The ledger {path} can't be used: {error}.", mend=_mend(error)) from error
+    except OSError as error:
+        raise LedgerError(
+            f"The ledger {path} can't be opened: {error.strerror or error}.",
+            mend="Check the folder and its permissions, or name another place with --ledger.",
+        ) from error
+
+
+def _mend(error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith("SQLITE_FULL"):
+        return "The disk is full: make room, then run the same command again."
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return "The file is damaged: put a backup of it in its place before running again."
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return "Check that the folder exists and can be written, or name another place with --ledger."
+    return "Nothing more is sent until it can be written; mend that and run the same command again."

@@ -1,0 +1,121 @@
+"""The ledger as a runner holds it: locked, bound to one account, with one writing thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from filelock import FileLock, Timeout
+
+from manifest_runner.errors import LedgerBusy, LedgerError
+from manifest_runner.ledger import queries, writes
+from manifest_runner.ledger.connection import ledger_errors, open_for_reading, open_for_writing
+from manifest_runner.ledger.records import Owner
+from manifest_runner.ledger.writer import Writer
+from manifest_runner.models import utc_now, utc_text
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Ledger:
+    """Reads at once, writes durably: `await ledger.write(writes.accepted, acceptance)`."""
+
+    def __init__(self, path: Path, writer: Writer, reader: sqlite3.Connection) -> None:
+        self.path = path
+        self._writer = writer
+        self._reader = reader
+
+    async def write(
+        self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one of `writes` in a transaction; back when it is durable.
+
+        Raises LedgerError when the file can't be written: from then on every write is refused.
+        """
+        return await asyncio.wrap_future(self._submit(do, *args, **kwargs))
+
+    def write_now(
+        self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for callers that have no event loop."""
+        return self._submit(do, *args, **kwargs).result()
+
+    def read(
+        self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one of `queries` on the reading connection."""
+        with ledger_errors(self.path):
+            return do(self._reader, *args, **kwargs)
+
+    def _submit(
+        self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        return self._writer.submit(lambda connection: do(connection, *args, **kwargs))
+
+
+@contextmanager
+def open_ledger(path: Path, *, account: str) -> Iterator[Ledger]:
+    """Lock the ledger, bring it up to date, bind it to `account`.
+
+    Raises LedgerBusy naming the runner that holds it, LedgerMismatch for another account's ledger, LedgerError
+    for a file that can't be used. The lock is the kernel's: a runner that died no longer holds it.
+    """
+    with _locked(path):
+        connection = open_for_writing(path)
+        writer = Writer(connection, path)
+        writer.start()
+        try:
+            writer.submit(partial(writes.bind_account, account=account)).result()
+            me = Owner(host=socket.gethostname(), pid=os.getpid(), since=utc_now())
+            writer.submit(partial(writes.set_owner, owner=me)).result()
+            with open_for_reading(path) as reader:
+                yield Ledger(path, writer, reader)
+            _forget_owner(writer)
+        finally:
+            writer.close()
+
+
+def _forget_owner(writer: Writer) -> None:
+    try:
+        writer.submit(writes.clear_owner).result()
+    except LedgerError:
+        return  # the file broke during the run, which was said then; the lock itself is freed all the same
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with ledger_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise _busy(path) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(path: Path) -> LedgerBusy:
+    try:
+        with open_for_reading(path) as connection:
+            owner = queries.owner(connection)
+    except LedgerError:
+        owner = None
+    who = (
+        f"process {owner.pid} on {owner.host}, since {utc_text(owner.since)}," if owner else "Another runner"
+    )
+    return LedgerBusy(
+        f"{who[0].upper()}{who[1:]} holds the ledger {path}.",
+        mend="Wait until it has ended, or stop it; `manifest-runner status` can be used meanwhile.",
+    )

@@ -1,0 +1,196 @@
+"""The ledger's rows as frozen values."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from manifest_runner.models import JobState, Mode, ServiceStatus, Units, utc_from
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptRecord:
+    """One paid create call (or the intent to make it), as the ledger knows it."""
+
+    attempt_id: str
+    external_task_id: str
+    number: int
+    fingerprint: str
+    fingerprint_parts: Mapping[str, str]
+    intent_at: datetime  # the first intent for this id: nothing older at the service can be ours
+    sent_at: datetime  # the intent of the newest POST
+    posts: int  # POSTs that may have left for this id
+    settle_seconds: float  # how long after a POST the service may still be carrying it out
+    units_reserved: Units
+    task_id: str | None
+    accepted_at: datetime | None
+    service_status: ServiceStatus | None
+    service_message: str | None
+    code: int | None
+    request_id: str | None
+    ended_at: datetime | None
+    video_seconds: Decimal | None
+    units_deducted: Units | None
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row) -> AttemptRecord:
+        return cls(
+            attempt_id=row["attempt_id"],
+            external_task_id=row["external_task_id"],
+            number=row["number"],
+            fingerprint=row["fingerprint"],
+            fingerprint_parts=json.loads(row["fingerprint_parts"]),
+            intent_at=utc_from(row["intent_at"]),
+            sent_at=utc_from(row["sent_at"]),
+            posts=row["posts"],
+            settle_seconds=row["settle_seconds"],
+            units_reserved=Decimal(row["units_reserved"]),
+            task_id=row["task_id"],
+            accepted_at=_moment(row["accepted_at"]),
+            service_status=ServiceStatus(row["service_status"]) if row["service_status"] else None,
+            service_message=row["service_message"],
+            code=row["code"],
+            request_id=row["request_id"],
+            ended_at=_moment(row["ended_at"]),
+            video_seconds=_decimal(row["video_seconds"]),
+            units_deducted=_decimal(row["units_deducted"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRecord:
+    """One job as the ledger knows it, with its attempts in the order they were made."""
+
+    external_task_id: str
+    campaign: str
+    position: int
+    state: JobState
+    mode: Mode
+    watermark: bool
+    output: str
+    tags: tuple[str, ...]
+    vars: Mapping[str, str]
+    units_estimated: Units | None
+    queued_at: datetime
+    why: str | None
+    file: str | None
+    watermark_file: str | None
+    sha256: str | None
+    bytes: int | None
+    fetched_at: datetime | None
+    attempts: tuple[AttemptRecord, ...] = ()
+
+    @property
+    def attempt(self) -> AttemptRecord | None:
+        """The newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row, attempts: Sequence[AttemptRecord] = ()) -> JobRecord:
+        return cls(
+            external_task_id=row["external_task_id"],
+            campaign=row["campaign"],
+            position=row["position"],
+            state=JobState(row["state"]),
+            mode=Mode(row["mode"]),
+            watermark=bool(row["watermark"]),
+            output=row["output"],
+            tags=tuple(json.loads(row["tags"])),
+            vars=json.loads(row["vars"]),
+            units_estimated=_decimal(row["units_estimated"]),
+            queued_at=utc_from(row["queued_at"]),
+            why=row["why"],
+            file=row["file"],
+            watermark_file=row["watermark_file"],
+            sha256=row["sha256"],
+            bytes=row["bytes"],
+            fetched_at=_moment(row["fetched_at"]),
+            attempts=tuple(attempts),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventRecord:
+    """One transition of one job."""
+
+    seq: int
+    at: datetime
+    external_task_id: str
+    attempt_id: str | None
+    from_state: JobState | None
+    to_state: JobState
+    why: str
+    code: int | None
+    request_id: str | None
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row) -> EventRecord:
+        return cls(
+            seq=row["seq"],
+            at=utc_from(row["at"]),
+            external_task_id=row["external_task_id"],
+            attempt_id=row["attempt_id"],
+            from_state=JobState(row["from_state"]) if row["from_state"] else None,
+            to_state=JobState(row["to_state"]),
+            why=row["why"],
+            code=row["code"],
+            request_id=row["request_id"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpeechRecord:
+    """One distinct text and voice: the calls made for it and the audio that came back."""
+
+    key: str
+    asked_at: datetime
+    calls: int
+    answers: int
+    audio_id: str | None
+    seconds: Decimal | None
+    made_at: datetime | None
+    units_deducted: Units | None  # None: an answer without a figure
+
+    @property
+    def calls_lost(self) -> int:
+        """Calls whose answer never came. The service may have billed them."""
+        return self.calls - self.answers
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row) -> SpeechRecord:
+        return cls(
+            key=row["key"],
+            asked_at=utc_from(row["asked_at"]),
+            calls=row["calls"],
+            answers=row["answers"],
+            audio_id=row["audio_id"],
+            seconds=_decimal(row["seconds"]),
+            made_at=_moment(row["made_at"]),
+            units_deducted=_decimal(row["units_deducted"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """The runner that holds, or held, the ledger."""
+
+    host: str
+    pid: int
+    since: datetime
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row) -> Owner:
+        return cls(host=row["host"], pid=row["pid"], since=utc_from(row["since"]))
+
+
+def _moment(text: Any) -> datetime | None:
+    return utc_from(text) if text else None
+
+
+def _decimal(text: Any) -> Decimal | None:
+    return Decimal(text) if text is not None else None

@@ -1,0 +1,68 @@
+"""Text-to-speech calls: what was asked, answered and deducted.
+
+The service has no look-up for them, so intent and answer are committed like a create's. The audio of one distinct
+text and voice is kept under a `key` and made once; an answer that was lost stays counted as a call.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from decimal import Decimal
+
+from manifest_runner.ledger.records import SpeechRecord
+from manifest_runner.ledger.transitions import IllegalTransition
+from manifest_runner.models import Units, units_text, utc_now, utc_text
+
+
+def speech(connection: sqlite3.Connection, key: str) -> SpeechRecord | None:
+    row = connection.execute("SELECT * FROM speeches WHERE key = ?", (key,)).fetchone()
+    return SpeechRecord.from_row(row) if row else None
+
+
+def speeches_of(connection: sqlite3.Connection, campaign: str) -> list[SpeechRecord]:
+    rows = connection.execute("SELECT * FROM speeches WHERE campaign = ? ORDER BY asked_at, key", (campaign,))
+    return [SpeechRecord.from_row(row) for row in rows]
+
+
+def asked(connection: sqlite3.Connection, key: str, campaign: str) -> None:
+    """Commit that a text-to-speech call is about to leave. There is no look-up for a lost answer."""
+    connection.execute(
+        "INSERT INTO speeches (key, campaign, asked_at, calls) VALUES (?, ?, ?, 1)"
+        " ON CONFLICT (key) DO UPDATE SET calls = calls + 1, asked_at = excluded.asked_at",
+        (key, campaign, utc_text(utc_now())),
+    )
+
+
+def not_made(connection: sqlite3.Connection, key: str) -> None:
+    """The call surely reached nobody or was refused: it counts as answered, and costs nothing."""
+    connection.execute("UPDATE speeches SET answers = answers + 1 WHERE key = ?", (key,))
+
+
+def made(
+    connection: sqlite3.Connection,
+    key: str,
+    *,
+    audio_id: str,
+    seconds: Decimal | None,
+    units: Units | None,
+    request_id: str | None,
+    made_at: datetime,
+) -> None:
+    row = connection.execute("SELECT units_deducted FROM speeches WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        raise IllegalTransition(f"An answer for speech {key!r} that was never asked for.")
+    before = Decimal(row["units_deducted"]) if row["units_deducted"] is not None else None
+    total = units if before is None else before + (units or Decimal(0))
+    connection.execute(
+        "UPDATE speeches SET answers = answers + 1, audio_id = ?, seconds = ?, made_at = ?, units_deducted = ?,"
+        " request_id = ? WHERE key = ?",
+        (
+            audio_id,
+            str(seconds) if seconds is not None else None,
+            utc_text(made_at),
+            units_text(total) if total is not None else None,
+            request_id,
+            key,
+        ),
+    )

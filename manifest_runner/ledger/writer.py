@@ -1,0 +1,116 @@
+"""The one thread that writes the ledger.
+
+Writes that have queued up while the disk was busy are committed together (group commit), each in a savepoint of its
+own, and only then answered: whoever has an answer has it durably. When the file can't be written any more the
+writer breaks for good, and every later write is refused at once, so that no create call can leave unrecorded.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from manifest_runner.errors import LedgerError
+from manifest_runner.ledger.connection import ledger_errors
+
+T = TypeVar("T")
+
+BATCH = 64
+
+
+@dataclass(slots=True)
+class _Write:
+    do: Callable[[sqlite3.Connection], Any]
+    answer: Future[Any] = field(default_factory=Future)
+    value: Any = None
+    error: Exception | None = None
+
+
+class Writer:
+    """Owns the writing connection from `start()` to `close()`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._broken: LedgerError | None = None
+        self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, do: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Queue one write. The future answers when it is durable, or holds what went wrong."""
+        write = _Write(do)
+        self._queue.put(write)
+        return write.answer
+
+    def close(self) -> None:
+        """Finish what is queued and close the file."""
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, last = self._gather(first)
+            self._commit([write for write in batch if write.answer.set_running_or_notify_cancel()])
+            if last:
+                return
+
+    def _gather(self, first: _Write) -> tuple[list[_Write], bool]:
+        """What has queued up behind the first, and whether the end was among it."""
+        batch = [first]
+        while len(batch) < BATCH:
+            try:
+                write = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if write is None:
+                return batch, True
+            batch.append(write)
+        return batch, False
+
+    def _commit(self, batch: list[_Write]) -> None:
+        if self._broken is None and batch:
+            try:
+                with ledger_errors(self._path):
+                    self._transact(batch)
+            except LedgerError as error:
+                self._broken = error
+        for write in batch:
+            if self._broken is not None:
+                write.answer.set_exception(self._broken)
+            elif write.error is not None:
+                write.answer.set_exception(write.error)
+            else:
+                write.answer.set_result(write.value)
+
+    def _transact(self, batch: list[_Write]) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for write in batch:
+                execute("SAVEPOINT one")
+                try:
+                    write.value = write.do(self._connection)
+                except sqlite3.IntegrityError as error:
+                    write.error = error  # a rule of ours was broken, not the file
+                    execute("ROLLBACK TO one")
+                except sqlite3.Error:
+                    raise
+                except Exception as error:  # noqa: BLE001 - handed to whoever asked for this write
+                    write.error = error
+                    execute("ROLLBACK TO one")
+                execute("RELEASE one")
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise

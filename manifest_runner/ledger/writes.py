@@ -1,0 +1,351 @@
+"""Everything that is written to the ledger. Each function is one short transaction when run by the Writer."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from manifest_runner.errors import LedgerMismatch
+from manifest_runner.ledger import queries
+from manifest_runner.ledger.records import AttemptRecord, Owner
+from manifest_runner.ledger.transitions import IllegalTransition, move, record_event
+from manifest_runner.models import (
+    Job,
+    JobState,
+    ServiceStatus,
+    Units,
+    attempt_id,
+    units_text,
+    utc_now,
+    utc_text,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Enrolment:
+    """A row of the manifest on its way into the ledger."""
+
+    job: Job
+    position: int
+    units_estimated: Units | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intent:
+    """What is about to be sent. `fingerprint` and its parts are of what is paid for."""
+
+    job: Job
+    fingerprint: str
+    fingerprint_parts: Mapping[str, str]
+    settle_seconds: float
+    units_reserved: Units
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """The service has the task."""
+
+    attempt_id: str
+    task_id: str
+    status: ServiceStatus
+    request_id: str | None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """The service says that the task ended."""
+
+    attempt_id: str
+    status: ServiceStatus
+    message: str | None
+    video_seconds: Decimal | None
+    units_deducted: Units | None
+    request_id: str | None
+    ended_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keeping:
+    """The video is on disk. File names are relative to the campaign's output folder."""
+
+    attempt_id: str
+    file: str
+    watermark_file: str | None
+    sha256: str
+    bytes: int
+    video_seconds: Decimal
+
+
+def bind_account(connection: sqlite3.Connection, account: str) -> None:
+    """Tie a new ledger to one account's side; refuse to use it for another.
+
+    An id that is done on the sandbox is not done on the live service: one file must not hold both.
+    """
+    bound = queries.account(connection)
+    if bound is None:
+        connection.execute("INSERT INTO meta (key, value) VALUES ('account', ?)", (account,))
+    elif bound != account:
+        raise LedgerMismatch(
+            f"This ledger holds jobs of {bound}; this run is for {account}.",
+            mend="Keep one ledger and one output folder for each service: name others with --ledger and --out.",
+        )
+
+
+def set_owner(connection: sqlite3.Connection, owner: Owner) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO owner (one, host, pid, since) VALUES (1, ?, ?, ?)",
+        (owner.host, owner.pid, utc_text(owner.since)),
+    )
+
+
+def clear_owner(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM owner")
+
+
+def enrol(connection: sqlite3.Connection, campaign: str, enrolments: Iterable[Enrolment]) -> None:
+    """Make the manifest's rows known. A row that was sent keeps what was sent; the rest follows the manifest."""
+    for entry in enrolments:
+        job = entry.job
+        row = connection.execute(
+            "SELECT state FROM jobs WHERE external_task_id = ?", (job.external_task_id,)
+        ).fetchone()
+        if row is None:
+            connection.execute(
+                "INSERT INTO jobs (external_task_id, campaign, position, state, mode, watermark, output, tags, vars,"
+                " units_estimated, queued_at) VALUES (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    job.external_task_id,
+                    campaign,
+                    entry.position,
+                    *_paid_columns(job),
+                    job.output,
+                    *_free_columns(job),
+                    _units(entry.units_estimated),
+                    utc_text(utc_now()),
+                ),
+            )
+            record_event(connection, job.external_task_id, None, JobState.PENDING, "read from the manifest")
+            continue
+        connection.execute(
+            "UPDATE jobs SET campaign = ?, position = ?, tags = ?, vars = ? WHERE external_task_id = ?",
+            (campaign, entry.position, *_free_columns(job), job.external_task_id),
+        )
+        state = JobState(row["state"])
+        if state is not JobState.DONE:
+            connection.execute(
+                "UPDATE jobs SET output = ? WHERE external_task_id = ?", (job.output, job.external_task_id)
+            )
+        if state is JobState.PENDING:
+            connection.execute(
+                "UPDATE jobs SET mode = ?, watermark = ?, units_estimated = ? WHERE external_task_id = ?",
+                (*_paid_columns(job), _units(entry.units_estimated), job.external_task_id),
+            )
+
+
+def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
+    """Commit that a create call for this job is about to leave. Must be durable before it does.
+
+    From `pending` it is the same attempt again, with the same id (or the first one); from an ended state it is
+    the next attempt with an id of its own.
+    """
+    job = intent.job
+    key = job.external_task_id
+    now = utc_text(utc_now())
+    attempts = queries.attempts_of(connection, key)
+    row = connection.execute("SELECT state FROM jobs WHERE external_task_id = ?", (key,)).fetchone()
+    again = attempts and row is not None and JobState(row["state"]) is JobState.PENDING
+    number = attempts[-1].number if again else queries.next_attempt_number(connection, key)
+    identity = attempt_id(key, number)
+    move(connection, key, JobState.SUBMITTING, intent.why, attempt_id=identity)
+    connection.execute(
+        "INSERT INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts, intent_at,"
+        " sent_at, posts, settle_seconds, units_reserved) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"
+        " ON CONFLICT (attempt_id) DO UPDATE SET fingerprint = excluded.fingerprint,"
+        " fingerprint_parts = excluded.fingerprint_parts, sent_at = excluded.sent_at, posts = posts + 1,"
+        " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved",
+        (
+            identity,
+            key,
+            number,
+            intent.fingerprint,
+            json.dumps(dict(intent.fingerprint_parts), sort_keys=True),
+            now,
+            now,
+            intent.settle_seconds,
+            units_text(intent.units_reserved),
+        ),
+    )
+    connection.execute(
+        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, file = NULL, watermark_file = NULL, sha256 = NULL,"
+        " bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
+        (*_paid_columns(job), job.output, key),
+    )
+    return _attempt(connection, identity)
+
+
+def accepted(connection: sqlite3.Connection, acceptance: Acceptance) -> AttemptRecord:
+    """submitting -> running: the create was answered, or its task was found under its id."""
+    attempt = _attempt(connection, acceptance.attempt_id)
+    move(
+        connection,
+        attempt.external_task_id,
+        JobState.RUNNING,
+        acceptance.why,
+        attempt_id=attempt.attempt_id,
+        request_id=acceptance.request_id,
+    )
+    connection.execute(
+        "UPDATE attempts SET task_id = ?, accepted_at = ?, service_status = ?, request_id = ?, code = NULL"
+        " WHERE attempt_id = ?",
+        (
+            acceptance.task_id,
+            utc_text(utc_now()),
+            acceptance.status,
+            acceptance.request_id,
+            attempt.attempt_id,
+        ),
+    )
+    return _attempt(connection, attempt.attempt_id)
+
+
+def not_created(
+    connection: sqlite3.Connection,
+    identity: str,
+    to: JobState,
+    why: str,
+    *,
+    code: int | None = None,
+    request_id: str | None = None,
+) -> None:
+    """submitting -> pending (to be sent again), rejected (refused for good) or conflict (the id is somebody else's)."""
+    attempt = _attempt(connection, identity)
+    move(
+        connection,
+        attempt.external_task_id,
+        to,
+        why,
+        attempt_id=identity,
+        code=code,
+        request_id=request_id,
+    )
+    connection.execute(
+        "UPDATE attempts SET code = ?, request_id = ?, service_message = ? WHERE attempt_id = ?",
+        (code, request_id, why, identity),
+    )
+
+
+def foreign_id(connection: sqlite3.Connection, external_task_id: str, why: str) -> None:
+    """pending -> conflict: the account had this id before anything was sent."""
+    move(connection, external_task_id, JobState.CONFLICT, why)
+
+
+def note(connection: sqlite3.Connection, external_task_id: str, why: str, code: int | None = None) -> None:
+    """Say something of a job that stays where it is."""
+    row = connection.execute(
+        "SELECT state FROM jobs WHERE external_task_id = ?", (external_task_id,)
+    ).fetchone()
+    state = JobState(row["state"])
+    connection.execute("UPDATE jobs SET why = ? WHERE external_task_id = ?", (why, external_task_id))
+    record_event(connection, external_task_id, state, state, why, code=code)
+
+
+def status_seen(
+    connection: sqlite3.Connection, identity: str, status: ServiceStatus, message: str | None
+) -> None:
+    """The service's own status of a running task, kept beside our state."""
+    connection.execute(
+        "UPDATE attempts SET service_status = ?, service_message = ? WHERE attempt_id = ?",
+        (status, message, identity),
+    )
+
+
+def ended(connection: sqlite3.Connection, ending: Ending) -> None:
+    """running -> rendered or failed, with what it cost."""
+    succeeded = ending.status is ServiceStatus.SUCCEED
+    attempt = _attempt(connection, ending.attempt_id)
+    move(
+        connection,
+        attempt.external_task_id,
+        JobState.RENDERED if succeeded else JobState.FAILED,
+        "the service says succeed"
+        if succeeded
+        else f"the service says failed: {ending.message or 'no reason given'}",
+        attempt_id=ending.attempt_id,
+        request_id=ending.request_id,
+    )
+    connection.execute(
+        "UPDATE attempts SET service_status = ?, service_message = ?, ended_at = ?, video_seconds = ?,"
+        " units_deducted = ? WHERE attempt_id = ?",
+        (
+            ending.status,
+            ending.message,
+            utc_text(ending.ended_at),
+            str(ending.video_seconds) if ending.video_seconds is not None else None,
+            _units(ending.units_deducted),
+            ending.attempt_id,
+        ),
+    )
+
+
+def kept(connection: sqlite3.Connection, keeping: Keeping) -> None:
+    """rendered -> done: the video is on disk, verified."""
+    attempt = _attempt(connection, keeping.attempt_id)
+    move(
+        connection,
+        attempt.external_task_id,
+        JobState.DONE,
+        f"the video is at {keeping.file}",
+        attempt_id=keeping.attempt_id,
+    )
+    connection.execute(
+        "UPDATE jobs SET file = ?, watermark_file = ?, sha256 = ?, bytes = ?, fetched_at = ?"
+        " WHERE external_task_id = ?",
+        (
+            keeping.file,
+            keeping.watermark_file,
+            keeping.sha256,
+            keeping.bytes,
+            utc_text(utc_now()),
+            attempt.external_task_id,
+        ),
+    )
+    connection.execute(
+        "UPDATE attempts SET video_seconds = ? WHERE attempt_id = ?",
+        (str(keeping.video_seconds), keeping.attempt_id),
+    )
+
+
+def expired(connection: sqlite3.Connection, identity: str, why: str) -> None:
+    """rendered -> expired: it was paid for, and the service no longer has it."""
+    attempt = _attempt(connection, identity)
+    move(connection, attempt.external_task_id, JobState.EXPIRED, why, attempt_id=identity)
+
+
+def fetch_again(connection: sqlite3.Connection, external_task_id: str, why: str) -> None:
+    """done -> rendered: the file is gone here; the service may still have it, and asking costs nothing."""
+    move(connection, external_task_id, JobState.RENDERED, why)
+
+
+def _attempt(connection: sqlite3.Connection, identity: str) -> AttemptRecord:
+    row = connection.execute("SELECT * FROM attempts WHERE attempt_id = ?", (identity,)).fetchone()
+    if row is None:
+        raise IllegalTransition(f"The ledger has no attempt {identity!r}.")
+    return AttemptRecord.from_row(row)
+
+
+def _paid_columns(job: Job) -> tuple[str, int]:
+    return job.mode, int(job.watermark)
+
+
+def _free_columns(job: Job) -> tuple[str, str]:
+    return json.dumps(list(job.tags)), json.dumps(dict(job.vars))
+
+
+def _units(units: Units | None) -> str | None:
+    return units_text(units) if units is not None else None
