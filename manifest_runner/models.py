@@ -193,3 +193,9 @@ class Manifest:
 def attempt_id(external_task_id: str, number: int) -> str:
     """The id an attempt carries at the service: the job's own for the first, then `ID-r2`, `ID-r3` ..."""
     return external_task_id if number == 1 else f"{external_task_id}-r{number}"
+
+
+def watermark_output(output: str) -> str:
+    """Where the watermarked version of a video is put: `intro.mp4` -> `intro.watermark.mp4`."""
+    stem, dot, suffix = output.rpartition(".")
+    return f"{stem}.watermark{dot}{suffix}"

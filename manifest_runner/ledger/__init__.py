@@ -3,6 +3,7 @@
 All SQL of the runner is in this package.
 """
 
+from manifest_runner.ledger import queries, speeches, writes
 from manifest_runner.ledger.connection import open_for_reading
 from manifest_runner.ledger.ledger import Ledger, open_ledger
 from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner, SpeechRecord
@@ -16,4 +17,7 @@ __all__ = [
     "SpeechRecord",
     "open_for_reading",
     "open_ledger",
+    "queries",
+    "speeches",
+    "writes",
 ]

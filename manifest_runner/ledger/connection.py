@@ -43,42 +43,60 @@ def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises LedgerError where there is no ledger, or one of an older version that no run has opened since.
     """
+    with ledger_errors(path):
+        connection = _connect_read_only(path)
+    try:
+        # Only SQLite's errors: an OSError in here is about some other file of whoever reads.
+        with sqlite_errors(path):
+            yield connection
+    finally:
+        connection.close()
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise LedgerError(
             f"There is no ledger at {path}.", mend="Run the campaign first, or name its ledger with --ledger."
         )
-    with ledger_errors(path):
-        connection = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode=ro",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-        )
-        try:
-            connection.row_factory = sqlite3.Row
-            version = check_ours(connection)
-            if version < CURRENT_VERSION:
-                raise LedgerMismatch(
-                    f"The ledger {path} has version {version}, older than this program's {CURRENT_VERSION}.",
-                    mend="Start a run with it once: that brings it up to date.",
-                )
-            yield connection
-        finally:
-            connection.close()
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=ro",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+    )
+    try:
+        connection.row_factory = sqlite3.Row
+        version = check_ours(connection)
+        if version < CURRENT_VERSION:
+            raise LedgerMismatch(
+                f"The ledger {path} has version {version}, older than this program's {CURRENT_VERSION}.",
+                mend="Start a run with it once: that brings it up to date.",
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 @contextmanager
 def ledger_errors(path: Path) -> Iterator[None]:
     """SQLite's and the file system's errors become LedgerError here, with the file's name."""
     try:
-        yield
-    except sqlite3.Error as error:
-        raise LedgerError(f"The ledger {path} can't be used: {error}.", mend=_mend(error)) from error
+        with sqlite_errors(path):
+            yield
     except OSError as error:
         raise LedgerError(
             f"The ledger {path} can't be opened: {error.strerror or error}.",
             mend="Check the folder and its permissions, or name another place with --ledger.",
         ) from error
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LedgerError(f"The ledger {path} can't be used: {error}.", mend=_mend(error)) from error
 
 
 def _mend(error: sqlite3.Error) -> str:

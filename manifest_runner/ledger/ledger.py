@@ -77,9 +77,11 @@ def open_ledger(path: Path, *, account: str) -> Iterator[Ledger]:
             writer.submit(partial(writes.bind_account, account=account)).result()
             me = Owner(host=socket.gethostname(), pid=os.getpid(), since=utc_now())
             writer.submit(partial(writes.set_owner, owner=me)).result()
-            with open_for_reading(path) as reader:
-                yield Ledger(path, writer, reader)
-            _forget_owner(writer)
+            try:
+                with open_for_reading(path) as reader:
+                    yield Ledger(path, writer, reader)
+            finally:
+                _forget_owner(writer)
         finally:
             writer.close()
 

@@ -69,6 +69,12 @@ def jobs(
             yield JobRecord.from_row(row, by_job.get(row["external_task_id"], ()))
 
 
+def claimed_elsewhere(connection: sqlite3.Connection, campaign: str) -> dict[str, str]:
+    """The ids that other campaigns in this ledger have, and whose they are."""
+    rows = connection.execute("SELECT external_task_id, campaign FROM jobs WHERE campaign != ?", (campaign,))
+    return {row["external_task_id"]: row["campaign"] for row in rows}
+
+
 def attempts_of(connection: sqlite3.Connection, external_task_id: str) -> tuple[AttemptRecord, ...]:
     return _attempts_by_job(connection, [external_task_id]).get(external_task_id, ())
 

@@ -48,7 +48,8 @@ def made(
     units: Units | None,
     request_id: str | None,
     made_at: datetime,
-) -> None:
+) -> SpeechRecord:
+    """The audio is there. What it cost is added to what earlier calls for the same text cost."""
     row = connection.execute("SELECT units_deducted FROM speeches WHERE key = ?", (key,)).fetchone()
     if row is None:
         raise IllegalTransition(f"An answer for speech {key!r} that was never asked for.")
@@ -65,4 +66,7 @@ def made(
             request_id,
             key,
         ),
+    )
+    return SpeechRecord.from_row(
+        connection.execute("SELECT * FROM speeches WHERE key = ?", (key,)).fetchone()
     )

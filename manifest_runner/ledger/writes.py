@@ -116,21 +116,7 @@ def enrol(connection: sqlite3.Connection, campaign: str, enrolments: Iterable[En
             "SELECT state FROM jobs WHERE external_task_id = ?", (job.external_task_id,)
         ).fetchone()
         if row is None:
-            connection.execute(
-                "INSERT INTO jobs (external_task_id, campaign, position, state, mode, watermark, output, tags, vars,"
-                " units_estimated, queued_at) VALUES (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    job.external_task_id,
-                    campaign,
-                    entry.position,
-                    *_paid_columns(job),
-                    job.output,
-                    *_free_columns(job),
-                    _units(entry.units_estimated),
-                    utc_text(utc_now()),
-                ),
-            )
-            record_event(connection, job.external_task_id, None, JobState.PENDING, "read from the manifest")
+            _enrol_new(connection, campaign, entry)
             continue
         connection.execute(
             "UPDATE jobs SET campaign = ?, position = ?, tags = ?, vars = ? WHERE external_task_id = ?",
@@ -146,6 +132,35 @@ def enrol(connection: sqlite3.Connection, campaign: str, enrolments: Iterable[En
                 "UPDATE jobs SET mode = ?, watermark = ?, units_estimated = ? WHERE external_task_id = ?",
                 (*_paid_columns(job), _units(entry.units_estimated), job.external_task_id),
             )
+
+
+def _enrol_new(connection: sqlite3.Connection, campaign: str, entry: Enrolment) -> None:
+    job = entry.job
+    connection.execute(
+        "INSERT INTO jobs (external_task_id, campaign, position, state, mode, watermark, output, tags, vars,"
+        " units_estimated, queued_at) VALUES (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job.external_task_id,
+            campaign,
+            entry.position,
+            *_paid_columns(job),
+            job.output,
+            *_free_columns(job),
+            _units(entry.units_estimated),
+            utc_text(utc_now()),
+        ),
+    )
+    record_event(connection, job.external_task_id, None, JobState.PENDING, "read from the manifest")
+    holder = connection.execute(
+        "SELECT external_task_id FROM attempts WHERE attempt_id = ?", (job.external_task_id,)
+    ).fetchone()
+    if holder is not None:
+        # Looking this id up at the service would show the other job's task, and its video would pass for this one.
+        foreign_id(
+            connection,
+            job.external_task_id,
+            f"a later attempt of job {holder['external_task_id']!r} already has this id: give the job another",
+        )
 
 
 def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
@@ -166,7 +181,7 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     connection.execute(
         "INSERT INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts, intent_at,"
         " sent_at, posts, settle_seconds, units_reserved) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"
-        " ON CONFLICT (attempt_id) DO UPDATE SET fingerprint = excluded.fingerprint,"
+        " ON CONFLICT (external_task_id, number) DO UPDATE SET fingerprint = excluded.fingerprint,"
         " fingerprint_parts = excluded.fingerprint_parts, sent_at = excluded.sent_at, posts = posts + 1,"
         " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved",
         (

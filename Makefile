@@ -1,0 +1,41 @@
+# Two commands do everything on a fresh machine with Python >= 3.11: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TEST_WORKERS ?= 2
+
+.PHONY: demo test lint types wheel-test clean
+
+demo: $(INSTALLED)
+	$(BIN)/manifest-runner run examples/quickstart.yaml
+	@echo "Videos and report: examples/out/quickstart"
+
+test: $(INSTALLED)
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n $(TEST_WORKERS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=90
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+# The built wheel in a clean environment of its own: what users install, without the source tree beside it.
+wheel-test: $(INSTALLED)
+	rm -rf build/wheel .venv-wheel
+	$(BIN)/python -m build --wheel --outdir build/wheel .
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install --quiet --disable-pip-version-check build/wheel/*.whl pytest
+	.venv-wheel/bin/python tests/run_against_wheel.py
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) .venv-wheel build dist .coverage .coverage.* examples/out examples/.manifest-runner

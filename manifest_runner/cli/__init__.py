@@ -1,0 +1,1 @@
+"""The command line: arguments -> objects -> exit code. No logic of its own."""

@@ -1,0 +1,63 @@
+"""The budget: never passed, even with many attempts in flight.
+
+Before a create call its high estimate is reserved; when its task has ended, the reservation gives way to what the
+service deducted. A deduction that the service does not report keeps its reservation: the worst case counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+from manifest_runner.errors import BudgetReached
+from manifest_runner.models import Units, units_text
+
+
+class Budget:
+    """`limit` None is no budget; `committed` is what the campaign has spent or reserved before this run.
+
+    Reservations of attempts that earlier runs left in flight are part of `committed`, and named in `in_flight`
+    so that they are settled like this run's own.
+    """
+
+    def __init__(
+        self, limit: Units | None, committed: Units, in_flight: dict[str, Units] | None = None
+    ) -> None:
+        self.limit = limit
+        self._reserved: dict[str, Units] = dict(in_flight or {})
+        self._spent = committed - sum(self._reserved.values(), Decimal(0))
+        self._changed = asyncio.Event()
+
+    @property
+    def committed(self) -> Units:
+        return self._spent + sum(self._reserved.values(), Decimal(0))
+
+    async def reserve(self, external_task_id: str, units: Units) -> None:
+        """Set `units` aside for this job, waiting while reservations of others may still turn out lower.
+
+        Raises BudgetReached when nothing is in flight any more and it still doesn't fit.
+        """
+        while self.limit is not None and self.committed + units > self.limit:
+            if not self._reserved:
+                raise BudgetReached(
+                    f"The budget of {units_text(self.limit)} units is reached: {units_text(self.committed)} are "
+                    f"spent, and job {external_task_id} may need {units_text(units)} more.",
+                    mend="Raise budget_units and run the same command again to send the rest.",
+                )
+            self._changed.clear()
+            await self._changed.wait()
+        self._reserved[external_task_id] = units
+
+    def settle(self, external_task_id: str, deducted: Units | None) -> None:
+        """The attempt ended: count what was deducted, or the whole reservation where no figure came."""
+        reserved = self._reserved.pop(external_task_id, Decimal(0))
+        self._spent += reserved if deducted is None else deducted
+        self._changed.set()
+
+    def release(self, external_task_id: str) -> None:
+        """Nothing was created: give the reservation back."""
+        self.settle(external_task_id, Decimal(0))
+
+    def add(self, units: Units) -> None:
+        """Count something that was spent without a reservation (text to speech)."""
+        self._spent += units

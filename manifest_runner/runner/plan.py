@@ -1,0 +1,212 @@
+"""What a run would do: manifest + ledger -> one planned step for each job. Pure: reads no file, asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from manifest_runner.ledger import AttemptRecord, JobRecord
+from manifest_runner.media import Estimate, JobMedia, Rates, estimate
+from manifest_runner.models import Job, JobState
+
+
+class Action(StrEnum):
+    """What a run does with a job."""
+
+    SEND = "send"  # a create call: this is what costs
+    RESOLVE = "resolve"  # a create call's answer was lost: ask the service before anything else
+    WATCH = "watch"  # the service is at it
+    FETCH = "fetch"  # rendered and paid: bring it home
+    SKIP = "skip"  # done
+    HOLD = "hold"  # nothing happens until a person says so
+
+
+class Retry(StrEnum):
+    """What a person may ask to be sent again, each as a new attempt that is paid anew."""
+
+    FAILED = "failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One job's part of the plan.
+
+    `job` is None for a job that the ledger has under way though the manifest no longer names it: what was sent is
+    still brought home. `record` is None for a job that the ledger has never seen.
+    """
+
+    external_task_id: str
+    action: Action
+    why: str
+    output: str
+    job: Job | None = None
+    media: JobMedia | None = None
+    record: JobRecord | None = None
+    estimate: Estimate | None = None
+    changed: tuple[str, ...] = ()  # the fields that differ from what was sent
+
+
+def make_plan(
+    jobs: Sequence[Job],
+    media: Mapping[str, JobMedia],
+    records: Mapping[str, JobRecord],
+    *,
+    missing_files: Collection[str] = (),
+    retry: Collection[Retry] = (),
+    rates: Rates,
+) -> list[Step]:
+    """The steps in the order a run takes them: what is already paid first, then the longest first.
+
+    `records` are all jobs of the campaign in the ledger; `missing_files` are the ids of done jobs whose video is
+    no longer where it was put.
+    """
+    steps = [
+        _step(
+            job,
+            media.get(job.external_task_id),
+            records.get(job.external_task_id),
+            missing=job.external_task_id in missing_files,
+            retry=retry,
+            rates=rates,
+        )
+        for job in jobs
+    ]
+    named = {job.external_task_id for job in jobs}
+    steps += [_orphan(record) for key, record in records.items() if key not in named and _open(record)]
+    return sorted(steps, key=_turn)
+
+
+def _step(
+    job: Job,
+    facts: JobMedia | None,
+    record: JobRecord | None,
+    *,
+    missing: bool,
+    retry: Collection[Retry],
+    rates: Rates,
+) -> Step:
+    changed = changed_fields(facts, record.attempt) if record else ()
+    action, why = _decide(record, changed, missing=missing, retry=retry)
+    costs = None
+    if action in (Action.SEND, Action.RESOLVE):
+        costs = estimate(
+            job.mode, facts.seconds if facts else None, speech=job.speech is not None, rates=rates
+        )
+    return Step(
+        external_task_id=job.external_task_id,
+        action=action,
+        why=why,
+        output=record.output
+        if record and record.state is JobState.DONE and action is Action.FETCH
+        else job.output,
+        job=job,
+        media=facts,
+        record=record,
+        estimate=costs,
+        changed=changed,
+    )
+
+
+def _decide(  # noqa: PLR0911 - one return a state is the clearest table
+    record: JobRecord | None, changed: Sequence[str], *, missing: bool, retry: Collection[Retry]
+) -> tuple[Action, str]:
+    if record is None:
+        return Action.SEND, "new"
+    match record.state:
+        case JobState.PENDING:
+            return Action.SEND, record.why or "known, not sent yet"
+        case JobState.SUBMITTING:
+            return Action.RESOLVE, "a create call's answer is missing: the service is asked first"
+        case JobState.RUNNING:
+            return Action.WATCH, f"the service has it as task {_task_id(record)}{_edited(changed)}"
+        case JobState.RENDERED:
+            return Action.FETCH, f"rendered and paid; the video is not here yet{_edited(changed)}"
+        case JobState.DONE:
+            return _decide_done(record, changed, missing=missing, retry=retry)
+        case JobState.REJECTED if changed:
+            return Action.SEND, f"the service refused it; {_list(changed)} changed since, so it is sent again"
+        case JobState.CONFLICT:
+            return Action.HOLD, f"{record.why or 'the id is taken in the account'} Give the job another id."
+        case state:
+            return _decide_ended(record, changed, Retry(state.value), retry)
+
+
+def _decide_done(
+    record: JobRecord, changed: Sequence[str], *, missing: bool, retry: Collection[Retry]
+) -> tuple[Action, str]:
+    if changed and Retry.CHANGED in retry:
+        return Action.SEND, f"{_list(changed)} changed since it was sent; sent again as asked"
+    if missing:
+        return Action.FETCH, f"the video {record.file} is gone here; fetched again, not paid again"
+    if changed:
+        return (
+            Action.HOLD,
+            f"done, but {_list(changed)} changed since it was sent (`--retry changed` sends it)",
+        )
+    return Action.SKIP, "done"
+
+
+def _decide_ended(
+    record: JobRecord, changed: Sequence[str], kind: Retry, retry: Collection[Retry]
+) -> tuple[Action, str]:
+    reason = f"{record.why or record.state}{_edited(changed)}"
+    if kind in retry:
+        return Action.SEND, f"{reason}; sent again as asked"
+    hint = "edit the row, or " if kind is Retry.REJECTED else ""
+    return Action.HOLD, f"{reason} ({hint}`--retry {kind}` sends it again)"
+
+
+def changed_fields(facts: JobMedia | None, sent: AttemptRecord | None) -> tuple[str, ...]:
+    """Which of the paid fields differ between the row and what was sent. Empty when either is unknown."""
+    if facts is None or sent is None:
+        return ()
+    now, then = facts.fingerprint_parts, sent.fingerprint_parts
+    return tuple(sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)))
+
+
+def _orphan(record: JobRecord) -> Step:
+    action, why = _decide(record, (), missing=False, retry=())
+    return Step(
+        external_task_id=record.external_task_id,
+        action=action,
+        why=f"{why}; the manifest no longer names it",
+        output=record.output,
+        record=record,
+    )
+
+
+def _open(record: JobRecord) -> bool:
+    return record.state.in_flight or record.state is JobState.RENDERED
+
+
+_TURN = {
+    Action.FETCH: 0,  # paid, and the service deletes it one day
+    Action.WATCH: 1,
+    Action.RESOLVE: 2,
+    Action.SEND: 3,
+    Action.HOLD: 4,
+    Action.SKIP: 5,
+}
+
+
+def _turn(step: Step) -> tuple[int, Decimal]:
+    """Longest first among what is sent, so that no long job is left alone at the end. The sort is stable."""
+    longest_first = -step.estimate.high if step.estimate else Decimal(0)
+    return _TURN[step.action], longest_first
+
+
+def _task_id(record: JobRecord) -> str:
+    return (record.attempt.task_id if record.attempt else None) or "unknown"
+
+
+def _edited(changed: Sequence[str]) -> str:
+    return f" ({_list(changed)} changed since it was sent)" if changed else ""
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,113 @@
+"""Text made into sound by the service, once for each distinct text and voice.
+
+The call has no look-up, so an answer that was lost stays lost: it is counted as a call that may have been billed,
+and the call is made once more in a run, not oftener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+from collections import defaultdict
+from datetime import timedelta
+
+from manifest_runner.errors import RequestPhase, ServiceError, ServiceRefused, TransportFault
+from manifest_runner.ledger import Ledger, SpeechRecord, speeches
+from manifest_runner.models import Speech, Units, units_text, utc_now
+from manifest_runner.runner.budget import Budget
+from manifest_runner.service import AvatarClient, SpeechRequest, next_delay
+
+AUDIO_ID_LIFE = timedelta(days=29)  # the service takes them for 30 days; the job still has to wait for a slot
+MOST_LOST_IN_A_RUN = 2
+MOST_REFUSALS = 8
+
+
+class Speaker:
+    """Hands out the audio of a text, made now or earlier."""
+
+    def __init__(
+        self, *, ledger: Ledger, client: AvatarClient, budget: Budget, campaign: str, call_units: Units
+    ) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._budget = budget
+        self._campaign = campaign
+        self._call_units = call_units
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
+
+    async def audio_for(self, speech: Speech) -> SpeechRecord:
+        """The audio of this text and voice. Raises ServiceError when it can't be had in this run."""
+        key = speech_key(speech)
+        async with self._locks[key]:
+            known = self._ledger.read(speeches.speech, key)
+            if known is not None and still_good(known):
+                return known
+            lost = refused = 0
+            while True:
+                try:
+                    return await self._make(key, speech)
+                except ServiceError as error:
+                    if surely_not_made(error):
+                        refused += 1
+                        wait = next_delay(error, refused, self._rng) if refused < MOST_REFUSALS else None
+                    else:
+                        lost += 1
+                        wait = 1.0 if lost < MOST_LOST_IN_A_RUN else None
+                    if wait is None:
+                        raise
+                await asyncio.sleep(wait)
+
+    async def _make(self, key: str, speech: Speech) -> SpeechRecord:
+        reservation = f"speech:{key}"
+        await self._budget.reserve(reservation, self._call_units)
+        await self._ledger.write(speeches.asked, key, self._campaign)
+        request = SpeechRequest(
+            text=speech.text,
+            voice_id=speech.voice_id,
+            voice_language=speech.voice_language,
+            voice_speed=speech.voice_speed,
+        )
+        try:
+            spoken = await self._client.text_to_speech(request)
+        except ServiceError as error:
+            if surely_not_made(error):
+                self._budget.release(reservation)
+                await self._ledger.write(speeches.not_made, key)
+            else:
+                self._budget.settle(reservation, None)  # the worst case: it was billed
+            raise
+        self._budget.settle(reservation, spoken.units)
+        return await self._ledger.write(
+            speeches.made,
+            key,
+            audio_id=spoken.audio_id,
+            seconds=spoken.seconds,
+            units=spoken.units,
+            request_id=spoken.request_id,
+            made_at=utc_now(),
+        )
+
+
+def speech_key(speech: Speech) -> str:
+    """The same for the same text spoken alike."""
+    said = [speech.text, speech.voice_id, speech.voice_language, units_text(speech.voice_speed)]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def still_good(record: SpeechRecord) -> bool:
+    """Whether there is an audio id that the service will still take."""
+    return (
+        record.audio_id is not None
+        and record.made_at is not None
+        and utc_now() - record.made_at < AUDIO_ID_LIFE
+    )
+
+
+def surely_not_made(error: ServiceError) -> bool:
+    """Whether this outcome of a text-to-speech call proves that nothing was made and nothing billed."""
+    if isinstance(error, TransportFault):
+        return error.phase is RequestPhase.NOT_SENT
+    return isinstance(error, ServiceRefused) and 400 <= error.http_status < 500

@@ -1,0 +1,54 @@
+"""Why a run ends before its jobs do."""
+
+from __future__ import annotations
+
+import asyncio
+
+from manifest_runner.errors import (
+    AccountPaused,
+    CredentialsError,
+    ManifestRunnerError,
+    NeedsPerson,
+    ServiceRefused,
+)
+from manifest_runner.service import Decision, decision_for, meaning_of, mend_for
+
+
+class Stop:
+    """The first reason counts; whoever waits is told once."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.reason: ManifestRunnerError | None = None
+
+    def now(self, reason: ManifestRunnerError) -> None:
+        if self.reason is None:
+            self.reason = reason
+            self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+def stops_the_run(error: ServiceRefused) -> ManifestRunnerError | None:
+    """The reason to stop, when a refusal is one that every job would meet; None when it concerns one call."""
+    decision = decision_for(error.code, error.http_status)
+    if decision in (
+        Decision.STOP_RUN,
+        Decision.PAUSE_CAMPAIGN,
+        Decision.RENEW_TOKEN,
+        Decision.CHECK_CLOCK,
+    ):
+        return reason_to_stop(decision, error)
+    return None
+
+
+def reason_to_stop(decision: Decision, error: ServiceRefused) -> ManifestRunnerError:
+    """What to tell the person who has to mend it."""
+    said = f"The service refuses to work: {meaning_of(error.code)} (code {error.code}: {error.what})."
+    mend = mend_for(error.code)
+    if decision is Decision.PAUSE_CAMPAIGN:
+        return AccountPaused(said, mend=mend)
+    if error.http_status == 401:
+        return CredentialsError(said, mend=mend)
+    return NeedsPerson(said, mend=mend)

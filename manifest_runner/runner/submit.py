@@ -1,0 +1,221 @@
+"""One create call under the rule that protects money.
+
+The intent is committed before the POST leaves. What comes back is judged by `judge_create` alone: created, surely
+not created, or in doubt. In doubt means asking the service for the id, waiting out the time in which the lost request
+could still be carried out, and asking again; only a second "not there" lets the same id be sent once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from manifest_runner.errors import ServiceError, ServiceRefused, TransportFault
+from manifest_runner.ledger import AttemptRecord, Ledger, writes
+from manifest_runner.models import JobState
+from manifest_runner.runner.again import Cause
+from manifest_runner.runner.prepare import Prepared
+from manifest_runner.runner.stop import Stop, reason_to_stop
+from manifest_runner.service import (
+    MAY_EXIST_ALREADY,
+    AvatarClient,
+    Decision,
+    Judgement,
+    Task,
+    Verdict,
+    decision_for,
+    is_ours,
+    judge_create,
+    meaning_of,
+    repeat_safely,
+)
+
+T = TypeVar("T")
+
+LOOK_UP_TRIES = 8  # some two minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The service has the task."""
+
+    attempt: AttemptRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SendAgain:
+    """Surely nothing was created; the job is pending again and may be sent again."""
+
+    cause: Cause
+    asked: float | None = None  # seconds, from Retry-After
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Nothing more happens to this job in this run: refused, somebody else's id, or the run stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InDoubt:
+    attempt: AttemptRecord
+    sent: float  # event loop's clock
+    judgement: Judgement
+    error: ServiceError
+
+
+Sent = Accepted | SendAgain | Over
+
+
+class Submitter:
+    """Sends create calls and settles the ones whose outcome is in doubt."""
+
+    def __init__(self, *, ledger: Ledger, client: AvatarClient, stop: Stop) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._stop = stop
+        self._unfinished: set[asyncio.Task[object]] = set()
+        self.calls = 0
+
+    async def send(self, prepared: Prepared, why: str) -> Sent:
+        """Commit the intent, POST, and record what is known."""
+        answer = await self._to_the_end(self._post(prepared, why))
+        if isinstance(answer, _InDoubt):
+            return await self._settle_doubt(
+                answer.attempt, sent=answer.sent, judgement=answer.judgement, error=answer.error
+            )
+        return answer
+
+    async def resolve(self, attempt: AttemptRecord) -> Sent:
+        """Settle an attempt that an earlier run left in `submitting`.
+
+        When it was sent is known only by a clock that may have been set since, so the waiting starts anew.
+        """
+        judgement = Judgement(Verdict.IN_DOUBT, "an earlier run ended before its answer was recorded")
+        sent = asyncio.get_running_loop().time()
+        return await self._settle_doubt(attempt, sent=sent, judgement=judgement, error=None)
+
+    async def finish(self) -> None:
+        """Wait for POSTs that are under way to be answered and recorded, also when the run is stopping."""
+        while self._unfinished:
+            await asyncio.wait(self._unfinished)
+
+    async def _to_the_end(self, work: Awaitable[T]) -> T:
+        """Once begun, a POST and the recording of its answer are not cancelled: `finish` waits for them."""
+        task: asyncio.Task[T] = asyncio.ensure_future(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return await asyncio.shield(task)
+
+    async def _post(self, prepared: Prepared, why: str) -> Sent | _InDoubt:
+        attempt = await self._ledger.write(writes.intend, prepared.intent(why))
+        if self._stop.reason is not None:
+            await self._back_to_pending(attempt, "the run was stopped before it was sent")
+            return Over()
+        self.calls += 1
+        sent = asyncio.get_running_loop().time()
+        try:
+            outcome: Task | ServiceError = await self._client.create(prepared.request)
+        except ServiceError as error:
+            outcome = error
+        judgement = judge_create(outcome)
+        if isinstance(outcome, Task):
+            return await self._accept(attempt, outcome, judgement.why)
+        if judgement.verdict is Verdict.NOT_CREATED:
+            return await self._not_created(attempt, outcome, judgement.why)
+        await self._ledger.write(
+            writes.note, attempt.external_task_id, f"in doubt: {judgement.why}", _code_of(outcome)
+        )
+        return _InDoubt(attempt, sent, judgement, outcome)
+
+    async def _accept(self, attempt: AttemptRecord, task: Task, why: str) -> Accepted:
+        acceptance = writes.Acceptance(
+            attempt_id=attempt.attempt_id,
+            task_id=task.task_id,
+            status=task.status,
+            request_id=task.request_id,
+            why=why,
+        )
+        return Accepted(await self._ledger.write(writes.accepted, acceptance))
+
+    async def _not_created(self, attempt: AttemptRecord, error: ServiceError, why: str) -> Sent:
+        """The service can't have made anything of it: refused for good, to be sent again, or a reason to stop."""
+        if isinstance(error, TransportFault):
+            await self._back_to_pending(attempt, why)
+            return SendAgain(Cause.NO_CONNECTION, why=error.what)
+        if not isinstance(error, ServiceRefused):
+            raise TypeError(f"{type(error).__name__} proves nothing about a create call")
+        match decision_for(error.code, error.http_status, creating=True):
+            case Decision.FAIL_JOB | Decision.NOT_THERE:
+                return await self._reject(attempt, error)
+            case Decision.HOLD_BACK:
+                await self._back_to_pending(attempt, why, error)
+                return SendAgain(Cause.NO_SLOT, error.retry_after, error.what)
+            case Decision.SLOW_DOWN | Decision.TRY_AGAIN | Decision.DONE:
+                await self._back_to_pending(attempt, why, error)
+                return SendAgain(Cause.TOO_FAST, error.retry_after, error.what)
+            case decision:
+                await self._back_to_pending(attempt, why, error)
+                self._stop.now(reason_to_stop(decision, error))
+                return Over()
+
+    async def _settle_doubt(
+        self, attempt: AttemptRecord, *, sent: float, judgement: Judgement, error: ServiceError | None
+    ) -> Sent:
+        """Look the id up; when it is not there, wait until the lost request is surely over and look again."""
+        # A refusal that may mean "exists already", of an id that was never sent before: one look-up tells.
+        refused = error if isinstance(error, ServiceRefused) and error.code == MAY_EXIST_ALREADY else None
+        task = await self._look_up(attempt)
+        if task is None and not (refused and attempt.posts == 1):
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(max(0.0, sent + attempt.settle_seconds - loop.time()))
+            task = await self._look_up(attempt)
+        if task is not None:
+            return await self._to_the_end(self._adopt(attempt, task))
+        if refused:
+            return await self._to_the_end(self._reject(attempt, refused))
+        why = f"{judgement.why}; asked twice, the service does not have it"
+        await self._to_the_end(self._back_to_pending(attempt, why))
+        return SendAgain(Cause.NOT_FOUND, why=why)
+
+    async def _look_up(self, attempt: AttemptRecord) -> Task | None:
+        return await repeat_safely(lambda: self._client.get(attempt.attempt_id), limit=LOOK_UP_TRIES)
+
+    async def _adopt(self, attempt: AttemptRecord, task: Task) -> Sent:
+        if is_ours(task.created_at, attempt.intent_at, self._client.clock_skew):
+            return await self._accept(attempt, task, f"found under its id as task {task.task_id}: it is ours")
+        why = (
+            f"the account has had a task {task.task_id} with the id {attempt.attempt_id} since before we first "
+            "sent it: it is not ours."
+        )
+        await self._ledger.write(writes.not_created, attempt.attempt_id, JobState.CONFLICT, why)
+        return Over()
+
+    async def _reject(self, attempt: AttemptRecord, error: ServiceRefused) -> Over:
+        await self._ledger.write(
+            writes.not_created,
+            attempt.attempt_id,
+            JobState.REJECTED,
+            f"refused ({error.code}, {meaning_of(error.code)}): {error.what}",
+            code=error.code,
+            request_id=error.request_id,
+        )
+        return Over()
+
+    async def _back_to_pending(
+        self, attempt: AttemptRecord, why: str, error: ServiceRefused | None = None
+    ) -> None:
+        await self._ledger.write(
+            writes.not_created,
+            attempt.attempt_id,
+            JobState.PENDING,
+            why,
+            code=error.code if error else None,
+            request_id=error.request_id if error else None,
+        )
+
+
+def _code_of(error: ServiceError) -> int | None:
+    return error.code if isinstance(error, ServiceRefused) else None

@@ -1,0 +1,69 @@
+"""The budget is never passed, and what was not spent is spent on others."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from manifest_runner.errors import BudgetReached
+from manifest_runner.runner.budget import Budget
+
+
+async def test_without_a_limit_everything_fits():
+    budget = Budget(None, Decimal(0))
+    await budget.reserve("a", Decimal(10**9))
+    assert budget.committed == 10**9
+
+
+async def test_a_reservation_gives_way_to_what_was_deducted():
+    budget = Budget(Decimal("10"), Decimal("4"))
+    await budget.reserve("a", Decimal("4.8"))
+    budget.settle("a", Decimal("4.4"))
+    assert budget.committed == Decimal("8.4")
+
+
+async def test_no_figure_counts_as_the_worst_case():
+    budget = Budget(Decimal("10"), Decimal(0))
+    await budget.reserve("a", Decimal("4.8"))
+    budget.settle("a", None)
+    assert budget.committed == Decimal("4.8")
+
+
+async def test_a_job_waits_while_others_may_turn_out_cheaper():
+    budget = Budget(Decimal("10"), Decimal(0))
+    await budget.reserve("a", Decimal("8"))
+    waiting = asyncio.create_task(budget.reserve("b", Decimal("4")))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    budget.settle("a", Decimal("6"))
+    await asyncio.wait_for(waiting, 1)
+    assert budget.committed == Decimal("10")
+
+
+async def test_reached_when_nothing_is_in_flight_that_could_free_some():
+    budget = Budget(Decimal("10"), Decimal(0))
+    await budget.reserve("a", Decimal("8"))
+    waiting = asyncio.create_task(budget.reserve("b", Decimal("4")))
+    await asyncio.sleep(0)
+    budget.settle("a", Decimal("8"))
+    with pytest.raises(BudgetReached) as reached:
+        await waiting
+    assert reached.value.exit_code == 5
+    assert "8 are spent" in str(reached.value)
+
+
+async def test_what_an_earlier_run_left_in_flight_is_settled_like_the_rest():
+    budget = Budget(Decimal("10"), Decimal("7"), {"old": Decimal("5")})
+    assert budget.committed == 7
+    budget.settle("old", Decimal("1"))
+    assert budget.committed == 3
+
+
+async def test_released_is_as_if_never_reserved():
+    budget = Budget(Decimal("5"), Decimal(0))
+    await budget.reserve("a", Decimal("5"))
+    budget.release("a")
+    await budget.reserve("b", Decimal("5"))
+    assert budget.committed == 5

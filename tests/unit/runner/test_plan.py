@@ -1,0 +1,177 @@
+"""What a run does with a job, from its row and its record: the whole table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from manifest_runner.ledger import AttemptRecord, JobRecord
+from manifest_runner.media import DEFAULT_RATES, AudioFacts, JobMedia
+from manifest_runner.models import Job, JobState, Mode
+from manifest_runner.runner.plan import Action, Retry, make_plan
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+SENT = {"image": "a", "sound_file": "b", "prompt": "c"}
+EDITED = {**SENT, "prompt": "other"}
+
+
+def job(key: str = "welcome", mode: Mode = Mode.STD) -> Job:
+    return Job(external_task_id=key, image="a.png", sound_file="a.mp3", output=f"{key}.mp4", mode=mode)
+
+
+def facts(parts: dict[str, str] = SENT, seconds: str = "3") -> JobMedia:
+    audio = AudioFacts(
+        container="mp3",
+        codec="mp3",
+        seconds=Decimal(seconds),
+        channels=1,
+        sample_rate=44100,
+        bytes=1000,
+        sha256="0" * 64,
+    )
+    return JobMedia(image=None, audio=audio, fingerprint="1:x", fingerprint_parts=parts)
+
+
+def record(state: JobState, key: str = "welcome", *, sent: bool = True) -> JobRecord:
+    attempt = AttemptRecord(
+        attempt_id=key,
+        external_task_id=key,
+        number=1,
+        fingerprint="1:x",
+        fingerprint_parts=SENT,
+        intent_at=NOON,
+        sent_at=NOON,
+        posts=1,
+        settle_seconds=90.0,
+        units_reserved=Decimal("1.2"),
+        task_id="123",
+        accepted_at=NOON,
+        service_status=None,
+        service_message=None,
+        code=None,
+        request_id=None,
+        ended_at=None,
+        video_seconds=None,
+        units_deducted=None,
+    )
+    return JobRecord(
+        external_task_id=key,
+        campaign="c",
+        position=0,
+        state=state,
+        mode=Mode.STD,
+        watermark=False,
+        output="old.mp4",
+        tags=(),
+        vars={},
+        units_estimated=None,
+        queued_at=NOON,
+        why="because",
+        file="old.mp4" if state is JobState.DONE else None,
+        watermark_file=None,
+        sha256=None,
+        bytes=None,
+        fetched_at=None,
+        attempts=(attempt,) if sent else (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "edited", "retry", "missing", "action"),
+    [
+        (JobState.PENDING, False, (), False, Action.SEND),
+        (JobState.SUBMITTING, False, (), False, Action.RESOLVE),
+        (JobState.SUBMITTING, True, (), False, Action.RESOLVE),
+        (JobState.RUNNING, True, (Retry.CHANGED,), False, Action.WATCH),
+        (JobState.RENDERED, True, (Retry.CHANGED,), False, Action.FETCH),
+        (JobState.DONE, False, (), False, Action.SKIP),
+        (JobState.DONE, False, (Retry.CHANGED,), False, Action.SKIP),
+        (JobState.DONE, True, (), False, Action.HOLD),
+        (JobState.DONE, True, (Retry.CHANGED,), False, Action.SEND),
+        (JobState.DONE, False, (), True, Action.FETCH),
+        (JobState.DONE, True, (), True, Action.FETCH),
+        (JobState.FAILED, False, (), False, Action.HOLD),
+        (JobState.FAILED, True, (Retry.REJECTED,), False, Action.HOLD),
+        (JobState.FAILED, False, (Retry.FAILED,), False, Action.SEND),
+        (JobState.REJECTED, False, (), False, Action.HOLD),
+        (JobState.REJECTED, True, (), False, Action.SEND),
+        (JobState.REJECTED, False, (Retry.REJECTED,), False, Action.SEND),
+        (JobState.CONFLICT, False, tuple(Retry), False, Action.HOLD),
+        (JobState.EXPIRED, False, (), False, Action.HOLD),
+        (JobState.EXPIRED, False, (Retry.EXPIRED,), False, Action.SEND),
+    ],
+)
+def test_every_state(state, edited, retry, missing, action):
+    steps = make_plan(
+        [job()],
+        {"welcome": facts(EDITED if edited else SENT)},
+        {"welcome": record(state)},
+        missing_files=["welcome"] if missing else [],
+        retry=retry,
+        rates=DEFAULT_RATES,
+    )
+    assert [step.action for step in steps] == [action]
+    assert steps[0].changed == (("prompt",) if edited else ())
+    if edited and action is not Action.RESOLVE:
+        assert "prompt" in steps[0].why or missing
+
+
+def test_a_row_the_ledger_never_saw_is_new_and_estimated():
+    (step,) = make_plan([job(mode=Mode.PRO)], {"welcome": facts(seconds="3.2")}, {}, rates=DEFAULT_RATES)
+    assert (step.action, step.why) == (Action.SEND, "new")
+    assert step.estimate.high == Decimal("3.2")  # four begun seconds at 0.8
+
+
+def test_what_is_under_way_is_brought_home_although_its_row_is_gone():
+    records = {
+        state: record(state, key=state)
+        for state in (
+            JobState.SUBMITTING,
+            JobState.RUNNING,
+            JobState.RENDERED,
+            JobState.DONE,
+            JobState.FAILED,
+        )
+    }
+    steps = make_plan([], {}, records, rates=DEFAULT_RATES)
+    assert {step.external_task_id: step.action for step in steps} == {
+        "rendered": Action.FETCH,
+        "running": Action.WATCH,
+        "submitting": Action.RESOLVE,
+    }
+    assert all("no longer names it" in step.why and step.job is None for step in steps)
+
+
+def test_paid_results_come_first_and_then_the_longest():
+    jobs = [job("short"), job("long"), job("fetch"), job("same-as-long")]
+    media = {
+        "short": facts(seconds="3"),
+        "long": facts(seconds="30"),
+        "fetch": facts(),
+        "same-as-long": facts(seconds="30"),
+    }
+    steps = make_plan(jobs, media, {"fetch": record(JobState.RENDERED, "fetch")}, rates=DEFAULT_RATES)
+    assert [step.external_task_id for step in steps] == ["fetch", "long", "same-as-long", "short"]
+
+
+def test_a_done_job_is_fetched_to_where_it_was():
+    done = record(JobState.DONE)
+    (step,) = make_plan(
+        [job()], {"welcome": facts()}, {"welcome": done}, missing_files=["welcome"], rates=DEFAULT_RATES
+    )
+    assert step.output == done.output == "old.mp4"
+
+
+def test_without_facts_nothing_counts_as_changed():
+    (step,) = make_plan([job()], {}, {"welcome": record(JobState.DONE)}, rates=DEFAULT_RATES)
+    assert step.action is Action.SKIP
+    (unsent,) = make_plan(
+        [job()],
+        {"welcome": facts()},
+        {"welcome": replace(record(JobState.PENDING), attempts=())},
+        rates=DEFAULT_RATES,
+    )
+    assert unsent.changed == ()
