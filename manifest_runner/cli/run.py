@@ -114,7 +114,7 @@ def _service(campaign: Campaign, asked: str | None, variables: dict[str, str]) -
 
     manifest = campaign.manifest
     if manifest.service.name is ServiceName.SANDBOX and not (asked or manifest.service.base_url):
-        from manifest_runner.sandbox.process import start_sandbox
+        from manifest_runner.sandbox import start_sandbox
 
         with start_sandbox(campaign.state / "sandbox", slots=manifest.concurrency) as sandbox:
             yield Service(

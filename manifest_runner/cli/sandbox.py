@@ -46,11 +46,12 @@ def command(port: int, retention: float, **options: Any) -> int:
     printed with the address. With KLING_WEBHOOK_SECRET set, callbacks are signed.
     """
     from manifest_runner.cli.campaign import environment
+    from manifest_runner.sandbox import SandboxSettings, new_key_pair
     from manifest_runner.sandbox.serve import serve
-    from manifest_runner.sandbox.settings import SandboxSettings, new_key_pair
 
     variables = environment()
-    access_key, secret_key = new_key_pair().values()
+    keys = new_key_pair()
+    access_key, secret_key = keys["access_key"], keys["secret_key"]
     own = "KLING_ACCESS_KEY" in variables and "KLING_SECRET_KEY" in variables
     if own:
         access_key, secret_key = variables["KLING_ACCESS_KEY"], variables["KLING_SECRET_KEY"]

@@ -42,6 +42,7 @@ class Intent:
     fingerprint: str
     fingerprint_parts: Mapping[str, str]
     settle_seconds: float
+    units_estimated: Units | None  # likely cost with its speech; None while the length is unknown
     units_reserved: Units
     why: str
 
@@ -197,9 +198,9 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
         ),
     )
     connection.execute(
-        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, file = NULL, watermark_file = NULL, sha256 = NULL,"
+        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, units_estimated = ?, file = NULL, watermark_file = NULL, sha256 = NULL,"
         " bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
-        (*_paid_columns(job), job.output, key),
+        (*_paid_columns(job), job.output, _units(intent.units_estimated), key),
     )
     return _attempt(connection, identity)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 from manifest_runner.ledger import Ledger, queries, writes
@@ -33,6 +32,7 @@ class Prepared:
     job: Job
     media: JobMedia
     request: CreateRequest
+    units_estimated: Units | None
     units_reserved: Units
     settle_seconds: float
 
@@ -42,6 +42,7 @@ class Prepared:
             fingerprint=self.media.fingerprint,
             fingerprint_parts=self.media.fingerprint_parts,
             settle_seconds=self.settle_seconds,
+            units_estimated=self.units_estimated,
             units_reserved=self.units_reserved,
             why=why,
         )
@@ -89,7 +90,11 @@ class Preparer:
             job=job,
             media=media,
             request=request,
-            units_reserved=self._most_it_can_cost(job, seconds),
+            units_estimated=estimate(
+                job.mode, seconds, speech=job.speech is not None, rates=self._rates
+            ).expected,
+            # Speech was counted when it was made: only the create call is still to be paid.
+            units_reserved=estimate(job.mode, seconds, speech=False, rates=self._rates).high,
             settle_seconds=self._timeouts.settle_seconds(request.body_bytes),
         )
 
@@ -133,7 +138,3 @@ class Preparer:
     def _encoded(self, reference: str, facts: ImageFacts | AudioFacts | None) -> str:
         expected = facts.sha256 if facts else None  # None for a URL, which the service fetches itself
         return ready_to_send(parse_reference(reference), self._folder, expected_sha256=expected)
-
-    def _most_it_can_cost(self, job: Job, seconds: Decimal | None) -> Units:
-        """The high estimate of the create call alone: speech was counted when it was made."""
-        return estimate(job.mode, seconds, speech=False, rates=self._rates).high

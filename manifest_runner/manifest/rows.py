@@ -1,0 +1,40 @@
+"""What the making of jobs works on: one row, and what all rows of a campaign share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from manifest_runner.manifest.source import Source
+from manifest_runner.models import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What all rows share. `known` are the vars that some job has; `bad` the defaults that have been taken out."""
+
+    campaign: str
+    output: str
+    output_at: Location
+    defaults: dict[str, Any]
+    head: Source
+    known: frozenset[str] = frozenset()
+    bad: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row without its `bad` fields, which have been reported. `number` counts from 0."""
+
+    number: int
+    data: dict[str, Any]
+    source: Source
+    bad: frozenset[str] = frozenset()
+
+    @property
+    def external_task_id(self) -> str | None:
+        """The id as written, if one is."""
+        return self.data.get("external_task_id")
+
+    def where(self, *steps: str | int) -> Location:
+        return self.source.where(("jobs", self.number, *steps))

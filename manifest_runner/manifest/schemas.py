@@ -1,0 +1,124 @@
+"""The JSON Schemas: their text, their validators, and reading text as the types they name.
+
+Rules that a schema can express stand in the schema files and nowhere else. This module knows how to ask them; what
+their complaints are called in words is in `wording`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+SchemaName = Literal["manifest", "job", "report"]
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}\Z")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?\Z")
+_TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+
+@cache
+def schema_text(name: SchemaName) -> str:
+    """The text of a schema as it is shipped: in the wheel inside the package, in a source tree beside it."""
+    shipped = resources.files("manifest_runner") / "_schemas" / f"{name}.schema.json"
+    if shipped.is_file():
+        return shipped.read_text(encoding="utf-8")
+    source_tree = Path(__file__).resolve().parents[2] / "schemas"
+    return (source_tree / f"{name}.schema.json").read_text(encoding="utf-8")
+
+
+@cache
+def load_schema(name: SchemaName) -> dict[str, Any]:
+    """A schema in which every `$ref` is replaced by what it refers to.
+
+    Nothing is ever fetched: a reference leads into the same file or into a schema beside it. Replaced once, the
+    references cost nothing for each of ten thousand rows. Numbers are Decimal, so 0.8 is 0.8.
+    """
+    document = _document(name)
+    inlined: dict[str, Any] = _inline(document, name)
+    return inlined
+
+
+def errors_in(name: SchemaName, value: object) -> Iterator[ValidationError]:
+    return _validator(name).iter_errors(value)
+
+
+def field_names() -> tuple[str, ...]:
+    """The fields of a job, in the schema's order."""
+    return tuple(load_schema("job")["properties"])
+
+
+def nested_fields() -> dict[str, tuple[str, ...]]:
+    """The fields of a job that have named fields of their own: `{"speech": ("text", ...), ...}`."""
+    properties = load_schema("job")["properties"]
+    return {name: tuple(rule["properties"]) for name, rule in properties.items() if "properties" in rule}
+
+
+def typed(value: Any, schema: dict[str, Any]) -> Any:
+    """A value in which text stands as the type the schema wants: `true`, `10`, `1.2`.
+
+    Where the schema accepts text, text stays text. Text that is no such value (`NaN`, `yes`, `1e9`) stays as it is,
+    for the schema to complain about.
+    """
+    if branches := schema.get("oneOf"):
+        schema = next((branch for branch in branches if _same_shape(value, branch)), schema)
+    if isinstance(value, dict):
+        fields, others = schema.get("properties", {}), schema.get("additionalProperties")
+        rest = others if isinstance(others, dict) else {}
+        return {key: typed(child, fields.get(key, rest)) for key, child in value.items()}
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return [typed(child, items) for child in value]
+    return _scalar(value, schema.get("type")) if isinstance(value, str) else value
+
+
+def _scalar(text: str, wanted: object) -> object:
+    if wanted == "boolean":
+        return _TRUTH.get(text, text)
+    if wanted == "integer" and _WHOLE.match(text):
+        return int(text)
+    if wanted == "number" and _NUMBER.match(text):
+        return Decimal(text)
+    return text
+
+
+def _same_shape(value: object, branch: dict[str, Any]) -> bool:
+    shapes: dict[str, type] = {"object": dict, "array": list, "string": str}
+    wanted = shapes.get(branch.get("type", ""))
+    return wanted is not None and isinstance(value, wanted)
+
+
+@cache
+def _document(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(schema_text(name), parse_float=Decimal)
+    return document
+
+
+@cache
+def _validator(name: SchemaName) -> Draft202012Validator:
+    return Draft202012Validator(load_schema(name))
+
+
+def _inline(rule: Any, name: str) -> Any:
+    if isinstance(rule, list):
+        return [_inline(item, name) for item in rule]
+    if not isinstance(rule, dict):
+        return rule
+    own = {key: _inline(item, name) for key, item in rule.items() if key not in ("$ref", "$defs", "$id")}
+    if "$ref" not in rule:
+        return own
+    file, _, pointer = rule["$ref"].partition("#")
+    home = file.removesuffix(".schema.json") if file else name
+    target: Any = _document(home)
+    for step in pointer.strip("/").split("/"):
+        target = target[step]
+    # Beside a `$ref` our schemas put annotations only, which say more than those of the target.
+    return {**_inline(target, home), **own}

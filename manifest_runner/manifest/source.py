@@ -1,0 +1,89 @@
+"""Where values come from: a file's plain values, and the way back from each value to its line.
+
+A `Source` is what both readers hand over. Paths are tuples from the top of the manifest: `("jobs", 2, "prompt")`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from manifest_runner.manifest.text import shown
+from manifest_runner.manifest.yaml_tree import Node, find
+from manifest_runner.models import Location
+
+ValuePath = tuple[str | int, ...]
+
+_BARE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_LONGEST_PATH = 120
+
+
+class Source(Protocol):
+    """Values with places. `data` is shaped like a manifest; a CSV fills in `jobs` alone."""
+
+    @property
+    def data(self) -> dict[str, Any]: ...
+
+    def where(self, path: ValuePath, *, key: bool = False) -> Location:
+        """The place of a value; of its key when `key`; of the nearest thing around it when it does not exist."""
+        ...
+
+    def left_empty(self, row: int) -> frozenset[str]:
+        """The vars that have a column in the file and no value in this row."""
+        ...
+
+
+@dataclass(frozen=True)
+class YamlSource:
+    file: str
+    root: Node
+    data: dict[str, Any]
+
+    def where(self, path: ValuePath, *, key: bool = False) -> Location:
+        line, column = find(self.root, path, key=key)
+        return Location(file=self.file, line=line, column=column, json_path=json_path(path))
+
+    def left_empty(self, row: int) -> frozenset[str]:  # noqa: ARG002 - part of the protocol; YAML has no columns
+        return frozenset()
+
+
+@dataclass(frozen=True)
+class CsvSource:
+    """Rows of a CSV file. `lines` are where they begin, `columns` the heading that each field's path came from."""
+
+    file: str
+    data: dict[str, Any]
+    lines: list[int]
+    columns: dict[ValuePath, str]
+    empty: dict[int, frozenset[str]] = field(default_factory=dict)
+
+    def where(self, path: ValuePath, *, key: bool = False) -> Location:  # noqa: ARG002 - a cell has no key of its own
+        line = 1
+        match path:
+            case ("jobs", int(row), *_):
+                line = self.lines[row]
+        column = next((self.columns[part] for part in _prefixes(path[2:]) if part in self.columns), None)
+        column = None if column is None else shown(column)
+        return Location(file=self.file, line=line, column=column, json_path=json_path(path))
+
+    def left_empty(self, row: int) -> frozenset[str]:
+        return self.empty.get(row, frozenset())
+
+
+def json_path(path: ValuePath) -> str:
+    """`("jobs", 2, "prompt")` as `$.jobs[2].prompt`; a name with signs in it stands in quotes."""
+    text = "$"
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _BARE_NAME.match(step):
+            text += f".{step}"
+        else:
+            text += "['" + step.replace("\\", "\\\\").replace("'", "\\'") + "']"
+    return text if len(text) <= _LONGEST_PATH else text[: _LONGEST_PATH - 3] + "..."
+
+
+def _prefixes(path: ValuePath) -> list[ValuePath]:
+    """A path and all the paths above it, the longest first."""
+    return [path[:length] for length in range(len(path), 0, -1)]

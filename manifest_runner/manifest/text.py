@@ -1,0 +1,105 @@
+"""A file on disk -> its text, or the Problem that stands in the way.
+
+Both readers begin here, so that encoding, size and characters that no manifest needs are refused in one place.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from manifest_runner.errors import ManifestError
+from manifest_runner.models import Location, Problem
+
+MAX_BYTES = 64 * 1024 * 1024
+
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+"""What neither a person types nor YAML allows. Tab and line breaks are no part of it."""
+
+_BOM = "\ufeff"
+
+
+def read_text(path: Path, *, named_at: Location | None = None) -> str:
+    """The text of a UTF-8 file without its byte order mark; line breaks are left as they are.
+
+    `named_at` is where another file names this one: a missing file is reported there, because that is the
+    line to mend. Raises ManifestError.
+    """
+    file = str(path)
+    data = _read_bytes(path, named_at or Location(file=file))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise ManifestError([_not_utf8(file, data, exc.start)]) from None
+    text = text.removeprefix(_BOM)
+    if bad := CONTROL.search(text):
+        raise ManifestError([_control_character(file, text, bad.start())])
+    return text
+
+
+def position(text: str, offset: int) -> tuple[int, int]:
+    """Line and column, both from 1, of a character in a text."""
+    before = text[:offset].replace("\r\n", "\n").replace("\r", "\n")
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+def name_of(character: str) -> str:
+    """How a message names a character that can't be shown."""
+    return "a NUL character" if character == "\0" else f"the control character U+{ord(character):04X}"
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """A text as a message may repeat it: short, and without signs that would break or disguise the line."""
+    clean = "".join(sign if sign.isprintable() else " " for sign in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
+
+
+def _read_bytes(path: Path, location: Location) -> bytes:
+    fault: tuple[str, str] | None = None
+    data = b""
+    try:
+        if path.is_dir():
+            fault = (f"{path} is a folder.", "Name the manifest file inside it.")
+        elif path.exists() and not path.is_file():
+            # A pipe or a device would block or never end.
+            fault = (f"{path} is no ordinary file.", "Save the manifest as a file.")
+        else:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        fault = (f"There is no file {path}.", "Check the name and the folder.")
+    except (OSError, ValueError) as exc:  # ValueError: a name with a NUL in it
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "the name can't be used"
+        fault = (f"{path} can't be read: {reason}.", "Check its name and its permissions.")
+    if fault is None and len(data) > MAX_BYTES:
+        fault = (
+            f"{path} is over {MAX_BYTES // 1024**2} MB.",
+            "Split it, or keep media in files of their own.",
+        )
+    if fault:
+        raise ManifestError([Problem(location=location, what=fault[0], mend=fault[1])])
+    return data
+
+
+def _not_utf8(file: str, data: bytes, offset: int) -> Problem:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return Problem(
+            location=Location(file=file, line=1, column=1),
+            what="The file is UTF-16, not UTF-8.",
+            mend="Save it as UTF-8 (in a spreadsheet: `CSV UTF-8`).",
+        )
+    line, column = position(data[:offset].decode("utf-8"), offset)
+    return Problem(
+        location=Location(file=file, line=line, column=column),
+        what=f"Byte {offset} (0x{data[offset]:02X}) is not UTF-8; the file may be Latin-1 or Windows-1252.",
+        mend="Save it as UTF-8 (in a spreadsheet: `CSV UTF-8`).",
+    )
+
+
+def _control_character(file: str, text: str, offset: int) -> Problem:
+    line, column = position(text, offset)
+    return Problem(
+        location=Location(file=file, line=line, column=column),
+        what=f"The file holds {name_of(text[offset])}.",
+        mend="Remove it; if there are many, this may be no text file.",
+    )

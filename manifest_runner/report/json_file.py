@@ -1,0 +1,109 @@
+"""report.json: for programs. Its shape is schemas/report.schema.json."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TextIO
+
+from manifest_runner.models import units_text, utc_text
+from manifest_runner.report.collect import CampaignReport, RatesLike
+from manifest_runner.report.lines import JobLine
+from manifest_runner.report.tally import ModeTotals, Totals
+
+VERSION = 1
+
+
+def write_json(report: CampaignReport, out: TextIO) -> None:
+    """Write the whole report, one job a line, each as it is read: memory does not grow with the campaign."""
+    head = _dumps(head_value(report), indent=2)
+    out.write(head.removesuffix("\n}") + ',\n  "jobs": [')
+    separator = "\n    "
+    for line in report.jobs():
+        out.write(separator + _dumps(job_value(line)))
+        separator = ",\n    "
+    out.write("\n  ]\n}\n")
+
+
+def head_value(report: CampaignReport) -> dict[str, Any]:
+    """Everything but `jobs`."""
+    return {
+        "version": VERSION,
+        "campaign": report.campaign,
+        "service": report.service,
+        "manifest": report.manifest,
+        "generated_at": utc_text(report.generated_at),
+        "rates": _rates_value(report.rates),
+        "totals": totals_value(report.totals),
+    }
+
+
+def totals_value(totals: Totals) -> dict[str, Any]:
+    return {
+        "jobs": totals.jobs,
+        "by_outcome": {state.value: jobs for state, jobs in totals.by_outcome.items()},
+        "by_mode": {mode.value: _mode_value(sums) for mode, sums in totals.by_mode.items()},
+        "units_deducted": units_text(totals.units_deducted),
+        "units_estimated": units_text(totals.units_estimated),
+        "jobs_units_unknown": totals.jobs_units_unknown,
+        "speech_calls": totals.speech_calls,
+        "speech_units": units_text(totals.speech_units),
+        "video_seconds": units_text(totals.video_seconds),
+    }
+
+
+def job_value(line: JobLine) -> dict[str, Any]:
+    return {
+        "external_task_id": line.external_task_id,
+        "outcome": line.outcome.value,
+        "service_status": line.service_status.value if line.service_status else None,
+        "message": line.message,
+        "attempts": line.attempts,
+        "task_id": line.task_id,
+        "mode": line.mode.value,
+        "units_estimated": _decimal(line.units_estimated),
+        "units_deducted": _decimal(line.units_deducted),
+        "file": line.file,
+        "watermark_file": line.watermark_file,
+        "sha256": line.sha256,
+        "bytes": line.bytes,
+        "video_seconds": _decimal(line.video_seconds),
+        "queued_at": utc_text(line.queued_at),
+        "submitted_at": _moment(line.submitted_at),
+        "ended_at": _moment(line.ended_at),
+        "fetched_at": _moment(line.fetched_at),
+        "tags": list(line.tags),
+        "vars": dict(line.vars),
+    }
+
+
+def _dumps(value: dict[str, Any], indent: int | None = None) -> str:
+    """JSON with its text readable, except halves of characters (YAML's `"\\ud800"`), which UTF-8 can't hold.
+
+    Those come out as `\\ud800`, which is JSON's own escape for them.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _rates_value(rates: RatesLike) -> dict[str, str]:
+    return {"std": units_text(rates.std), "pro": units_text(rates.pro), "speech": units_text(rates.speech)}
+
+
+def _mode_value(sums: ModeTotals) -> dict[str, Any]:
+    return {
+        "jobs": sums.jobs,
+        "done": sums.done,
+        "units_deducted": units_text(sums.units_deducted),
+        "units_estimated": units_text(sums.units_estimated),
+        "video_seconds": units_text(sums.video_seconds),
+    }
+
+
+def _decimal(value: Decimal | None) -> str | None:
+    return units_text(value) if value is not None else None
+
+
+def _moment(value: datetime | None) -> str | None:
+    return utc_text(value) if value is not None else None

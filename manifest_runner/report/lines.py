@@ -1,0 +1,90 @@
+"""One job of the ledger as one line of the report: pure, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from manifest_runner.ledger import AttemptRecord, JobRecord
+from manifest_runner.models import JobState, Mode, ServiceStatus, Units
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobLine:
+    """What the report says of one job. The single times and the task are those of its newest attempt."""
+
+    external_task_id: str
+    outcome: JobState
+    service_status: ServiceStatus | None
+    message: str | None
+    attempts: int
+    task_id: str | None
+    mode: Mode
+    units_estimated: Units | None
+    units_known: Units  # the sum of every figure that the service gave for this job
+    units_deducted: Units | None  # None: no task has ended yet, or `units_unknown`
+    units_unknown: bool  # a task ended and the service gave no figure for it
+    file: str | None  # relative to the campaign's output folder, where the report lies too
+    watermark_file: str | None
+    sha256: str | None
+    bytes: int | None
+    video_seconds: Decimal | None
+    queued_at: datetime
+    submitted_at: datetime | None
+    ended_at: datetime | None
+    fetched_at: datetime | None
+    tags: tuple[str, ...]
+    vars: Mapping[str, str]
+
+
+def line_of(record: JobRecord) -> JobLine:
+    newest = record.attempt
+    figures = [attempt.units_deducted for attempt in record.attempts if _task_ended(attempt)]
+    known = sum((figure for figure in figures if figure is not None), Decimal(0))
+    unknown = None in figures
+    return JobLine(
+        external_task_id=record.external_task_id,
+        outcome=record.state,
+        service_status=newest.service_status if newest else None,
+        message=_message(record),
+        attempts=len(record.attempts),
+        task_id=newest.task_id if newest else None,
+        mode=record.mode,
+        units_estimated=record.units_estimated,
+        units_known=known,
+        units_deducted=known if _bill_is_complete(record, figures) else None,
+        units_unknown=unknown,
+        file=record.file,
+        watermark_file=record.watermark_file,
+        sha256=record.sha256,
+        bytes=record.bytes,
+        video_seconds=newest.video_seconds if newest else None,
+        queued_at=record.queued_at,
+        submitted_at=newest.intent_at if newest else None,
+        ended_at=newest.ended_at if newest else None,
+        fetched_at=record.fetched_at,
+        tags=record.tags,
+        vars=record.vars,
+    )
+
+
+def _task_ended(attempt: AttemptRecord) -> bool:
+    return attempt.task_id is not None and attempt.ended_at is not None
+
+
+def _bill_is_complete(record: JobRecord, figures: Sequence[Units | None]) -> bool:
+    """Whether the known figures are all there is. A refused create made no task: that is a known 0."""
+    if None in figures:
+        return False
+    return bool(figures) or record.state is JobState.REJECTED
+
+
+def _message(record: JobRecord) -> str | None:
+    """What helps a person: the service's reason for a failure, else why the job stands where it is."""
+    if record.state is JobState.DONE:
+        return None
+    if record.state is JobState.FAILED and record.attempt and record.attempt.service_message:
+        return record.attempt.service_message
+    return record.why

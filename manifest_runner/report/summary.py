@@ -1,0 +1,74 @@
+"""What a person reads at the end of a run: a few lines of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from manifest_runner.models import JobState, units_text
+from manifest_runner.report.collect import CampaignReport
+from manifest_runner.report.tally import ENDED_BADLY, FailureGroup, Totals
+from manifest_runner.report.text import printable
+from manifest_runner.report.write import ReportFiles
+
+GROUPS_SHOWN = 5
+MESSAGE_SHOWN = 160  # characters: the whole message is in the report
+
+
+def summary_lines(report: CampaignReport, files: ReportFiles | None = None) -> list[str]:
+    """Counts, cost, what went wrong, and, when `files` were written, where they lie."""
+    return [
+        *_count_lines(report),
+        *_cost_lines(report.totals),
+        *_failure_lines(report.failures),
+        *(_file_lines(files) if files else ()),
+    ]
+
+
+def _count_lines(report: CampaignReport) -> Iterator[str]:
+    totals = report.totals
+    done = totals.by_outcome.get(JobState.DONE, 0)
+    yield f"{report.campaign}: {done} of {_count(totals.jobs, 'job')} done."
+    others = {state: jobs for state, jobs in totals.by_outcome.items() if state is not JobState.DONE}
+    if others:
+        yield "Not done: " + ", ".join(f"{jobs} {state}" for state, jobs in others.items()) + "."
+    if any(state not in ENDED_BADLY for state in others):
+        yield "Run the same command again to go on with those that have not ended."
+
+
+def _cost_lines(totals: Totals) -> Iterator[str]:
+    speech = ""
+    if totals.speech_calls:
+        calls = _count(totals.speech_calls, "text-to-speech call")
+        speech = f", of which {units_text(totals.speech_units)} for {calls}"
+    estimated = units_text(totals.units_estimated)
+    yield f"Units deducted: {units_text(totals.units_deducted)}{speech} (estimated: {estimated})."
+    if totals.jobs_units_unknown:
+        yield f"For {_count(totals.jobs_units_unknown, 'job')} the service gave no figure: that cost is not in the sum."
+    if totals.speeches_units_unknown:
+        texts = _count(totals.speeches_units_unknown, "spoken text")
+        yield f"For {texts} the service gave no figure: that cost is not in the sum."
+    if totals.speech_calls_lost:
+        yield f"{_count(totals.speech_calls_lost, 'text-to-speech call')} whose answer was lost may have been billed."
+
+
+def _failure_lines(failures: tuple[FailureGroup, ...]) -> Iterator[str]:
+    for group in failures[:GROUPS_SHOWN]:
+        which = group.first_id if group.jobs == 1 else f"{group.jobs} jobs, the first is {group.first_id}"
+        yield f"  {group.outcome}: {_short(group.message or 'no reason given')} ({which})"
+    more = sum(group.jobs for group in failures[GROUPS_SHOWN:])
+    if more:
+        yield f"  and {more} more"
+
+
+def _file_lines(files: ReportFiles) -> Iterator[str]:
+    yield f"Videos: {files.json.parent}"
+    yield f"Report: {files.json}, {files.csv}"
+
+
+def _short(message: str) -> str:
+    text = printable(message)
+    return text if len(text) <= MESSAGE_SHOWN else text[: MESSAGE_SHOWN - 1] + "…"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

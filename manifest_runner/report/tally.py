@@ -1,0 +1,137 @@
+"""Adding up a campaign line by line, so that memory does not grow with its number of jobs. No I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from manifest_runner.ledger import SpeechRecord
+from manifest_runner.models import JobState, Mode, Units
+from manifest_runner.report.lines import JobLine
+
+ENDED_BADLY = (JobState.FAILED, JobState.REJECTED, JobState.CONFLICT, JobState.EXPIRED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModeTotals:
+    """The jobs of one mode. Text-to-speech calls belong to no mode and are not in here."""
+
+    jobs: int
+    done: int
+    units_deducted: Units
+    units_estimated: Units
+    video_seconds: Decimal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Totals:
+    """A campaign in figures. States and modes that don't occur are left out of the mappings."""
+
+    jobs: int
+    by_outcome: Mapping[JobState, int]
+    by_mode: Mapping[Mode, ModeTotals]
+    units_deducted: Units  # every figure the service gave, speech included; unknown ones are not in it
+    units_estimated: Units
+    jobs_units_unknown: int
+    speech_calls: int
+    speech_units: Units
+    speech_calls_lost: int  # no answer came: they may have been billed
+    speeches_units_unknown: int  # an answer came, without a figure
+    video_seconds: Decimal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailureGroup:
+    """Jobs that ended badly in the same way."""
+
+    outcome: JobState
+    message: str | None
+    jobs: int
+    first_id: str
+
+
+@dataclass(slots=True)
+class _ModeSums:
+    jobs: int = 0
+    done: int = 0
+    units_deducted: Units = Decimal(0)
+    units_estimated: Units = Decimal(0)
+    video_seconds: Decimal = Decimal(0)
+
+    def add(self, line: JobLine) -> None:
+        self.jobs += 1
+        self.done += line.outcome is JobState.DONE
+        self.units_deducted += line.units_known
+        self.units_estimated += line.units_estimated or Decimal(0)
+        self.video_seconds += line.video_seconds or Decimal(0)
+
+    def frozen(self) -> ModeTotals:
+        return ModeTotals(
+            jobs=self.jobs,
+            done=self.done,
+            units_deducted=self.units_deducted,
+            units_estimated=self.units_estimated,
+            video_seconds=self.video_seconds,
+        )
+
+
+@dataclass(slots=True)
+class Tally:
+    """Add every line, then ask for `totals()`, `failures()` and `var_names()`."""
+
+    _outcomes: Counter[JobState] = field(default_factory=Counter)
+    _modes: dict[Mode, _ModeSums] = field(default_factory=dict)
+    _jobs_units_unknown: int = 0
+    _failures: Counter[tuple[JobState, str | None]] = field(default_factory=Counter)
+    _first_ids: dict[tuple[JobState, str | None], str] = field(default_factory=dict)
+    _var_names: dict[str, None] = field(default_factory=dict)  # a dict keeps the order of first sight
+
+    def add(self, line: JobLine) -> None:
+        self._outcomes[line.outcome] += 1
+        self._modes.setdefault(line.mode, _ModeSums()).add(line)
+        self._jobs_units_unknown += line.units_unknown
+        self._var_names.update(dict.fromkeys(line.vars))
+        if line.outcome in ENDED_BADLY:
+            group = (line.outcome, line.message)
+            self._failures[group] += 1
+            self._first_ids.setdefault(group, line.external_task_id)
+
+    def totals(self, speeches: Sequence[SpeechRecord]) -> Totals:
+        """The sums of the lines so far and of the campaign's text-to-speech calls."""
+        modes = {mode: self._modes[mode].frozen() for mode in Mode if mode in self._modes}
+        speech_units = _sum(speech.units_deducted or Decimal(0) for speech in speeches)
+        return Totals(
+            jobs=self._outcomes.total(),
+            by_outcome={state: self._outcomes[state] for state in JobState if state in self._outcomes},
+            by_mode=modes,
+            units_deducted=_sum(mode.units_deducted for mode in modes.values()) + speech_units,
+            units_estimated=_sum(mode.units_estimated for mode in modes.values()),
+            jobs_units_unknown=self._jobs_units_unknown,
+            speech_calls=sum(speech.calls for speech in speeches),
+            speech_units=speech_units,
+            speech_calls_lost=sum(speech.calls_lost for speech in speeches),
+            speeches_units_unknown=sum(
+                speech.audio_id is not None and speech.units_deducted is None for speech in speeches
+            ),
+            video_seconds=_sum(mode.video_seconds for mode in modes.values()),
+        )
+
+    def failures(self) -> tuple[FailureGroup, ...]:
+        """The most frequent first; the order of the manifest among equals."""
+        return tuple(
+            FailureGroup(
+                outcome=outcome, message=message, jobs=jobs, first_id=self._first_ids[outcome, message]
+            )
+            for (outcome, message), jobs in self._failures.most_common()
+        )
+
+    def var_names(self) -> tuple[str, ...]:
+        """Every name that occurs among the vars, in the order of first sight."""
+        return tuple(self._var_names)
+
+
+def _sum(figures: Iterable[Decimal]) -> Decimal:
+    """A Decimal also for nothing at all: sum() alone would answer the int 0."""
+    return sum(figures, Decimal(0))

@@ -1,0 +1,83 @@
+"""Putting the reports into the campaign's folder: each is there whole, the old one or the new one, never a half."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from manifest_runner.errors import NeedsPerson
+from manifest_runner.report.collect import CampaignReport
+from manifest_runner.report.csv_file import ENCODING as CSV_ENCODING
+from manifest_runner.report.csv_file import write_csv
+from manifest_runner.report.json_file import write_json
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportFiles:
+    """Where the reports lie."""
+
+    json: Path
+    csv: Path
+
+
+def write_reports(report: CampaignReport, folder: Path) -> ReportFiles:
+    """Write report.json and report.csv into `folder`, the campaign's output folder.
+
+    Both are on disk before either takes its name, so a full disk leaves the reports of the run before.
+    Raises NeedsPerson when they can't be written.
+    """
+    files = ReportFiles(json=folder / "report.json", csv=folder / "report.csv")
+    with _write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            _replacement(files.json, "utf-8", lambda out: write_json(report, out)) as put_json,
+            _replacement(files.csv, CSV_ENCODING, lambda out: write_csv(report, out)) as put_csv,
+        ):
+            put_json()
+            put_csv()
+        _sync_folder(folder)
+    return files
+
+
+@contextmanager
+def _replacement(
+    target: Path, encoding: str, write: Callable[[TextIO], None]
+) -> Iterator[Callable[[], Path]]:
+    """Write beside the target and hand out the move onto it; what was not moved is removed."""
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("x", encoding=encoding, newline="") as out:
+            write(out)
+            out.flush()
+            os.fsync(out.fileno())
+        yield lambda: part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is durable once its folder is."""
+    if os.name == "nt":  # a folder can't be opened there, and renames are durable without
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _write_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NeedsPerson(
+            f"The report can't be written to {folder}: {error.strerror or error}.",
+            mend="The ledger has all of it: check the folder and the room on its disk (and that no other program "
+            "holds the report open), then run `manifest-runner report`.",
+        ) from error

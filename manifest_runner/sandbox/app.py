@@ -1,0 +1,320 @@
+"""The routes of the Avatar API, and the result files.
+
+Every answer is an envelope, also for addresses and methods that do not exist; only result files are not. A request
+is looked at as the service does: the key first, then the JSON, the parameters, the id, and the slots last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import cast
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from manifest_runner.models import ServiceStatus, units_text
+from manifest_runner.sandbox.account import OnceASecond, resource_packs
+from manifest_runner.sandbox.auth import check_authorization
+from manifest_runner.sandbox.intake import Intake, check_speech
+from manifest_runner.sandbox.refusals import (
+    BAD_PARAMETER,
+    BAD_REQUEST,
+    CONTENT_POLICY,
+    INNER_ERROR,
+    NOT_FOUND,
+    TOO_MANY_TASKS,
+    WRONG_METHOD,
+    Refusal,
+    bad_parameter,
+    envelope,
+)
+from manifest_runner.sandbox.rules import (
+    MAX_PAGE,
+    MAX_PAGE_SIZE,
+    Body,
+    CreateOrder,
+    create_order,
+    parse_body,
+    query_number,
+    speech_order,
+)
+from manifest_runner.sandbox.settings import SandboxSettings
+from manifest_runner.sandbox.store import DuplicateId, SlotsTaken, Store
+from manifest_runner.sandbox.task import (
+    REFUSE_MARK,
+    UNITS_A_SPEECH,
+    MediaFacts,
+    NewTask,
+    ResultRole,
+    Task,
+    created_fields,
+    task_fields,
+    waiting_time,
+)
+from manifest_runner.sandbox.voices import speak
+from manifest_runner.sandbox.workshop import MEDIA, SPEECH_LIFE_MS, Workshop, new_token
+
+AVATAR_PATH = "/v1/videos/avatar/image2video"
+RESULTS_PATH = "/results/"
+MAX_BODY = 40 * 1024 * 1024  # bytes; the largest portrait and recording as Base64 take about 20 MB
+MAX_DRAINED = 4 * MAX_BODY  # read on, without keeping it, so that the client hears the answer
+MAX_TIME_MS = 10**14
+SUFFIX = {ResultRole.VIDEO: "mp4", ResultRole.WATERMARK: "mp4", ResultRole.AUDIO: "mp3"}
+MEDIA_TYPE = {"mp4": "video/mp4", "mp3": "audio/mpeg"}
+
+logger = logging.getLogger(__name__)
+
+
+class AvatarApi:
+    """The endpoints over the collaborators that they need. `own_base_url`: where this server listens itself."""
+
+    def __init__(
+        self,
+        *,
+        settings: SandboxSettings,
+        store: Store,
+        workshop: Workshop,
+        intake: Intake,
+        executor: Executor,
+        now_ms: Callable[[], int],
+        own_base_url: str,
+    ) -> None:
+        self._own_base_url = own_base_url
+        self._settings = settings
+        self._store = store
+        self._workshop = workshop
+        self._intake = intake
+        self._executor = executor
+        self._now_ms = now_ms
+        self._costs_gate = OnceASecond()
+
+    async def create(self, request: Request) -> Response:
+        order = create_order(await read_body(request))
+        if REFUSE_MARK in order.prompt:
+            raise Refusal(
+                CONTENT_POLICY, "The prompt was refused by content policy (rehearsed: it asked for it)"
+            )
+        image = await self._intake.image(order.image)
+        audio = await self._sound(order)
+        wait_ms = waiting_time(self._settings, audio.seconds)
+        new = NewTask(order=order, image=image, audio=audio, wait_ms=wait_ms)
+        try:
+            task = self._store.add_task(new, slots=self._settings.slots, now_ms=self._now_ms())
+        except DuplicateId:
+            raise Refusal(BAD_PARAMETER, "Invalid parameter: external_task_id already exists") from None
+        except SlotsTaken:
+            raise Refusal(TOO_MANY_TASKS, "parallel task over resource pack limit") from None
+        self._workshop.take(task)
+        return envelope(created_fields(task))
+
+    async def _sound(self, order: CreateOrder) -> MediaFacts:
+        if order.sound_file is not None:
+            return await self._intake.audio(order.sound_file)
+        speech = self._store.find_speech(order.audio_id or "", since_ms=self._now_ms() - SPEECH_LIFE_MS)
+        if speech is None:
+            raise bad_parameter("audio_id", "is unknown, or older than 30 days")
+        return check_speech(speech)
+
+    async def get(self, request: Request) -> Response:
+        task = self._store.find_task(request.path_params["any_id"])
+        if task is None:
+            raise Refusal(NOT_FOUND, "The task does not exist")
+        return envelope(self._shown([task], request)[0])
+
+    async def list_page(self, request: Request) -> Response:
+        query = request.query_params
+        page = query_number(query, "pageNum", default=1, lowest=1, highest=MAX_PAGE)
+        size = query_number(query, "pageSize", default=30, lowest=1, highest=MAX_PAGE_SIZE)
+        tasks = self._store.list_tasks(page=page, size=size)
+        return envelope(self._shown(tasks, request))
+
+    async def speak(self, request: Request) -> Response:
+        order = speech_order(await read_body(request))
+        data = await asyncio.get_running_loop().run_in_executor(self._executor, speak, order)
+        speech = await self._intake.speech(data)
+        now, token = self._now_ms(), new_token()
+        audio_id = self._store.add_speech(
+            speech.key, UNITS_A_SPEECH, token, f"{MEDIA}/{speech.key}", now_ms=now
+        )
+        audio = {
+            "id": str(audio_id),
+            "url": result_url(self._base_url(request), ResultRole.AUDIO, token),
+            "duration": units_text(speech.seconds),
+        }
+        return envelope(
+            {
+                "task_id": str(audio_id + 1),  # never looked up: the service has no query for speeches
+                "task_status": ServiceStatus.SUCCEED,
+                "task_status_msg": "",
+                "task_result": {"audios": [audio]},
+                "final_unit_deduction": units_text(UNITS_A_SPEECH),
+                "created_at": now,
+                "updated_at": now,
+            }
+        )
+
+    async def costs(self, request: Request) -> Response:
+        self._costs_gate.check()
+        start, end = (
+            query_number(request.query_params, name, default=None, lowest=0, highest=MAX_TIME_MS)
+            for name in ("start_time", "end_time")
+        )
+        if start > end:
+            raise bad_parameter("start_time", "must not be later than end_time")
+        packs = resource_packs(
+            slots=self._settings.slots, opened_ms=self._store.opened_ms(), deducted=self._store.deducted()
+        )
+        return envelope(packs)
+
+    async def result(self, request: Request) -> Response:
+        """A result file, in ranges where asked. Its name is all the right that is needed to fetch it."""
+        token, _, suffix = request.path_params["name"].rpartition(".")
+        file = self._store.find_result(token, since_ms=self._results_since())
+        path = self._settings.state / (file or "")
+        if file is None or suffix not in MEDIA_TYPE or not path.is_file():
+            raise Refusal(NOT_FOUND, "The result does not exist, or not any more")
+        return FileResponse(path, media_type=MEDIA_TYPE[suffix])
+
+    def _shown(self, tasks: list[Task], request: Request) -> list[dict[str, object]]:
+        base_url = self._base_url(request)
+        return show_tasks(tasks, self._store, since_ms=self._results_since(), base_url=base_url)
+
+    def _results_since(self) -> int:
+        return self._now_ms() - self._settings.retention_ms
+
+    def _base_url(self, request: Request) -> str:
+        """The address that the client used, where its Host is this machine; addresses in answers build on it."""
+        host = request.headers.get("host", "")
+        if names_this_machine(host, self._settings.host):
+            return f"http://{host}"
+        return self._own_base_url
+
+
+class Gate:
+    """Checks the key before anything else is looked at, and logs one line a request: no query, no key, no token."""
+
+    def __init__(self, app: ASGIApp, settings: SandboxSettings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def logging_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                shown = RESULTS_PATH if scope["path"].startswith(RESULTS_PATH) else scope["path"]
+                logger.info("%s %s %d", scope["method"], shown, message["status"])
+            await send(message)
+
+        if not scope["path"].startswith(RESULTS_PATH):
+            try:
+                check_authorization(Headers(scope=scope).get("authorization"), self._settings)
+            except Refusal as refusal:
+                await _drain(receive)
+                await refusal.response()(scope, receive, logging_send)
+                return
+        await self._app(scope, receive, logging_send)
+
+
+async def _drain(receive: Receive) -> None:
+    """Read a refused request to its end: a client that is still sending would meet a reset in place of the answer."""
+    total = 0
+    while total <= MAX_DRAINED:
+        message = await receive()
+        total += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
+
+
+def build_app(api: AvatarApi, settings: SandboxSettings) -> Starlette:
+    app = Starlette(
+        routes=[
+            Route(AVATAR_PATH, api.create, methods=["POST"]),
+            Route(AVATAR_PATH, api.list_page, methods=["GET"]),
+            Route(AVATAR_PATH + "/{any_id:path}", api.get, methods=["GET"]),
+            Route("/v1/audio/tts", api.speak, methods=["POST"]),
+            Route("/account/costs", api.costs, methods=["GET"]),
+            Route(RESULTS_PATH + "{name}", api.result, methods=["GET"]),
+        ],
+        middleware=[Middleware(Gate, settings=settings)],
+        exception_handlers={
+            Refusal: _refused,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            Exception: _inner_error,
+        },
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def read_body(request: Request) -> Body:
+    """The JSON object of a request, refused when it is too large or said to be something else."""
+    content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise Refusal(BAD_REQUEST, "Invalid request: Content-Type must be application/json")
+    kept, total = bytearray(), 0
+    async for chunk in request.stream():
+        total += len(chunk)
+        if total <= MAX_BODY:
+            kept += chunk
+        elif total > MAX_DRAINED:
+            break
+    if total > MAX_BODY:
+        raise Refusal(BAD_REQUEST, f"Invalid request: the body is larger than {MAX_BODY // 1024 // 1024} MB")
+    return parse_body(bytes(kept))
+
+
+def result_url(base_url: str, role: ResultRole, token: str) -> str:
+    return f"{base_url}{RESULTS_PATH}{token}.{SUFFIX[role]}"
+
+
+def show_tasks(tasks: list[Task], store: Store, *, since_ms: int, base_url: str) -> list[dict[str, object]]:
+    """The tasks as queries and callbacks show them, with links to the results made after `since_ms`."""
+    tokens = store.result_tokens([task.task_id for task in tasks], since_ms=since_ms)
+    return [
+        task_fields(
+            task,
+            {role: result_url(base_url, role, token) for role, token in tokens.get(task.task_id, {}).items()},
+        )
+        for task in tasks
+    ]
+
+
+def names_this_machine(host: str, own_host: str) -> bool:
+    """Whether a Host header names loopback, or the address that the sandbox was told to serve on."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name in ("localhost", own_host) or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    return cast(Refusal, error).response()
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    """Starlette's own: no such route, or no such method on it. Either is HTTP 404 at the service."""
+    if cast(HTTPException, error).status_code == 405:
+        return Refusal(WRONG_METHOD, "Wrong method for this address").response()
+    return Refusal(NOT_FOUND, "No such address").response()
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """The client hung up while it was sending: nobody hears this."""
+    return Response(status_code=400)
+
+
+async def _inner_error(_: Request, __: Exception) -> Response:
+    """A bug in the sandbox; the server writes its traceback to the error stream."""
+    return Refusal(INNER_ERROR, "Inner error of the sandbox").response()

@@ -1,0 +1,110 @@
+"""How media come in: fetched or decoded from Base64, checked in a worker thread, kept once under their hash."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from decimal import Decimal
+from pathlib import Path
+
+from manifest_runner.sandbox.media_fetch import MediaFetcher
+from manifest_runner.sandbox.media_rules import (
+    MAX_AUDIO,
+    MAX_IMAGE,
+    check_audio,
+    check_duration,
+    check_image,
+    from_base64,
+)
+from manifest_runner.sandbox.rules import is_url
+from manifest_runner.sandbox.sound import measure
+from manifest_runner.sandbox.store import Store
+from manifest_runner.sandbox.task import MediaFacts
+
+IMAGE, AUDIO, SPEECH = "image", "audio", "speech"
+
+Check = Callable[[bytes], MediaFacts]
+
+
+class Intake:
+    """`folder` holds the media; `executor` decodes them, away from the renderer's threads."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        folder: Path,
+        fetcher: MediaFetcher,
+        executor: Executor,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._fetcher = fetcher
+        self._executor = executor
+        self._now_ms = now_ms
+
+    async def image(self, reference: str) -> MediaFacts:
+        """The checked and kept portrait. Raises Refusal."""
+        data = await self._load("image", reference, MAX_IMAGE)
+        return await self._keep(IMAGE, data, _image_facts)
+
+    async def audio(self, reference: str) -> MediaFacts:
+        """The checked and kept recording. Raises Refusal."""
+        data = await self._load("sound_file", reference, MAX_AUDIO)
+        return await self._keep(AUDIO, data, _audio_facts)
+
+    async def speech(self, data: bytes) -> MediaFacts:
+        """A speech made here: kept, whatever its length."""
+        return await self._keep(SPEECH, data, _speech_facts)
+
+    async def _load(self, name: str, reference: str, max_bytes: int) -> bytes:
+        if is_url(reference):
+            return await self._fetcher.fetch(name, reference, max_bytes=max_bytes)
+        return from_base64(name, reference, max_bytes=max_bytes)
+
+    async def _keep(self, kind: str, data: bytes, check: Check) -> MediaFacts:
+        """Media that were checked before are known by their hash: a campaign sends one portrait a thousand times."""
+        loop = asyncio.get_running_loop()
+        key = f"{kind}-{hashlib.sha256(data).hexdigest()}"
+        known = self._store.find_media(kind, key)
+        if known is None or not (self._folder / key).exists():
+            facts = await loop.run_in_executor(self._executor, check, data)
+            known = MediaFacts(key=key, format=facts.format, seconds=facts.seconds)
+            await loop.run_in_executor(self._executor, _save, self._folder / key, data)
+        self._store.remember_media(kind, known, now_ms=self._now_ms())
+        return known
+
+
+def _image_facts(data: bytes) -> MediaFacts:
+    check_image("image", data)
+    return MediaFacts(key="", format="", seconds=Decimal(0))
+
+
+def _audio_facts(data: bytes) -> MediaFacts:
+    facts = check_audio("sound_file", data)
+    return MediaFacts(key="", format=facts.format, seconds=facts.seconds)
+
+
+def _speech_facts(data: bytes) -> MediaFacts:
+    facts = measure(data, stop_after=float("inf"))
+    return MediaFacts(key="", format=facts.format, seconds=facts.seconds)
+
+
+def check_speech(speech: MediaFacts) -> MediaFacts:
+    """A speech may be of any length; one that becomes a video may not. Raises Refusal."""
+    check_duration("audio_id", speech.seconds)
+    return speech
+
+
+def _save(path: Path, data: bytes) -> None:
+    """In one step, under a name of its own, as two requests may bring the same file at once."""
+    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,306 @@
+"""All SQL of the sandbox: its tasks, its media, its speeches and where their results lie, in one SQLite file.
+
+One connection, used by one thread (the event loop's). Every method is one short transaction. Times are wall clock
+milliseconds, given by the caller.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from manifest_runner.errors import NeedsPerson
+from manifest_runner.models import Mode, ServiceStatus, Units
+from manifest_runner.sandbox.task import MediaFacts, NewTask, ResultRole, Task
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE account (opened_ms INTEGER NOT NULL);
+CREATE TABLE ids (last INTEGER NOT NULL);
+INSERT INTO ids VALUES (0);
+CREATE TABLE media (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, format TEXT NOT NULL, seconds TEXT NOT NULL, used_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE tasks (
+    task_id INTEGER PRIMARY KEY, external_task_id TEXT UNIQUE, status TEXT NOT NULL, status_message TEXT NOT NULL,
+    mode TEXT NOT NULL, prompt TEXT NOT NULL, watermark INTEGER NOT NULL, callback_url TEXT,
+    image_key TEXT NOT NULL, audio_key TEXT NOT NULL, audio_format TEXT NOT NULL, seconds TEXT NOT NULL,
+    wait_ms INTEGER NOT NULL, units TEXT, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX tasks_live ON tasks (status) WHERE status IN ('submitted', 'processing');
+CREATE TABLE speeches (
+    audio_id INTEGER PRIMARY KEY, media_key TEXT NOT NULL, units TEXT NOT NULL, created_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE results (
+    token TEXT PRIMARY KEY, owner_id INTEGER NOT NULL, role TEXT NOT NULL, file TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX results_owner ON results (owner_id);
+CREATE INDEX results_file ON results (file);
+"""
+LIVE = "status IN ('submitted', 'processing')"
+
+
+class DuplicateId(Exception):
+    """The external_task_id exists in the account."""
+
+
+class SlotsTaken(Exception):
+    """As many tasks as the account has slots are under way."""
+
+
+class Store:
+    """Opened by `open_store`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    # ---- tasks
+
+    def add_task(self, new: NewTask, *, slots: int, now_ms: int) -> Task:
+        """Check the id, then the slots, then insert: in one transaction, so of two at once only one can win."""
+        order = new.order
+        with self._transaction():
+            same = "SELECT 1 FROM tasks WHERE external_task_id = ?"
+            if (
+                order.external_task_id is not None
+                and self._db.execute(same, [order.external_task_id]).fetchone()
+            ):
+                raise DuplicateId
+            if self._count_live() >= slots:
+                raise SlotsTaken
+            task_id = self._new_id(now_ms)
+            values = {
+                "task_id": task_id,
+                "external_task_id": order.external_task_id,
+                "status": ServiceStatus.SUBMITTED,
+                "status_message": "",
+                "mode": order.mode,
+                "prompt": order.prompt,
+                "watermark": order.watermark,
+                "callback_url": order.callback_url,
+                "image_key": new.image.key,
+                "audio_key": new.audio.key,
+                "audio_format": new.audio.format,
+                "seconds": str(new.audio.seconds),
+                "wait_ms": new.wait_ms,
+                "created_ms": now_ms,
+                "updated_ms": now_ms,
+            }
+            columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+            self._db.execute(f"INSERT INTO tasks ({columns}) VALUES ({marks})", values)  # noqa: S608 names are ours
+        return self._task(task_id)
+
+    def find_task(self, any_id: str) -> Task | None:
+        """By the service's id, or by the customer's."""
+        row = None
+        if any_id.isascii() and any_id.isdigit() and len(any_id) == 18:
+            row = self._db.execute("SELECT * FROM tasks WHERE task_id = ?", [int(any_id)]).fetchone()
+        if row is None:
+            row = self._db.execute("SELECT * FROM tasks WHERE external_task_id = ?", [any_id]).fetchone()
+        return None if row is None else _task(row)
+
+    def list_tasks(self, *, page: int, size: int) -> list[Task]:
+        """Newest first; pages count from 1."""
+        query = "SELECT * FROM tasks ORDER BY task_id DESC LIMIT ? OFFSET ?"
+        return [_task(row) for row in self._db.execute(query, [size, (page - 1) * size])]
+
+    def unfinished_tasks(self) -> list[Task]:
+        return [_task(row) for row in self._db.execute(f"SELECT * FROM tasks WHERE {LIVE} ORDER BY task_id")]  # noqa: S608 a constant
+
+    def start_task(self, task_id: int, *, now_ms: int) -> Task:
+        return self._set_status(task_id, ServiceStatus.PROCESSING, now_ms=now_ms)
+
+    def fail_task(self, task_id: int, message: str, *, now_ms: int) -> Task:
+        """A failed task deducts nothing."""
+        return self._set_status(task_id, ServiceStatus.FAILED, message=message, now_ms=now_ms)
+
+    def finish_task(
+        self, task_id: int, units: Units, results: Mapping[ResultRole, tuple[str, str]], *, now_ms: int
+    ) -> Task:
+        """`results`: for each role a token and the file's path inside the state folder."""
+        with self._transaction():
+            self._add_results(task_id, results, now_ms)
+            self._write_status(task_id, ServiceStatus.SUCCEED, "", str(units), now_ms)
+        return self._task(task_id)
+
+    def _set_status(self, task_id: int, status: ServiceStatus, *, now_ms: int, message: str = "") -> Task:
+        with self._transaction():
+            self._write_status(task_id, status, message, None, now_ms)
+        return self._task(task_id)
+
+    def _write_status(
+        self, task_id: int, status: ServiceStatus, message: str, units: str | None, now_ms: int
+    ) -> None:
+        self._db.execute(
+            "UPDATE tasks SET status = ?, status_message = ?, units = ?, updated_ms = max(updated_ms, ?)"
+            " WHERE task_id = ?",
+            [status, message, units, now_ms, task_id],
+        )
+
+    def _task(self, task_id: int) -> Task:
+        return _task(self._db.execute("SELECT * FROM tasks WHERE task_id = ?", [task_id]).fetchone())
+
+    def _count_live(self) -> int:
+        return int(self._db.execute(f"SELECT count(*) FROM tasks WHERE {LIVE}").fetchone()[0])  # noqa: S608 a constant
+
+    # ---- results
+
+    def result_tokens(self, owners: Sequence[int], *, since_ms: int) -> dict[int, dict[ResultRole, str]]:
+        """The tokens of results made after `since_ms`, for each of these tasks that has any."""
+        found: dict[int, dict[ResultRole, str]] = {}
+        marks = ", ".join("?" * len(owners))
+        query = f"SELECT owner_id, role, token FROM results WHERE owner_id IN ({marks}) AND created_ms >= ?"  # noqa: S608 only marks
+        for row in self._db.execute(query, [*owners, since_ms]):
+            found.setdefault(row["owner_id"], {})[ResultRole(row["role"])] = row["token"]
+        return found
+
+    def find_result(self, token: str, *, since_ms: int) -> str | None:
+        """The file behind a token, as a path inside the state folder."""
+        query = "SELECT file FROM results WHERE token = ? AND created_ms >= ?"
+        row = self._db.execute(query, [token, since_ms]).fetchone()
+        return None if row is None else str(row["file"])
+
+    def drop_results(self, *, before_ms: int) -> None:
+        with self._transaction():
+            self._db.execute("DELETE FROM results WHERE created_ms < ?", [before_ms])
+
+    def result_files(self) -> set[str]:
+        """Every file that a result lies in, as paths inside the state folder."""
+        return {row["file"] for row in self._db.execute("SELECT DISTINCT file FROM results")}
+
+    def _add_results(self, owner: int, results: Mapping[ResultRole, tuple[str, str]], now_ms: int) -> None:
+        rows = [(token, owner, role, file, now_ms) for role, (token, file) in results.items()]
+        self._db.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?)", rows)
+
+    # ---- media and speeches
+
+    def remember_media(self, kind: str, facts: MediaFacts, *, now_ms: int) -> None:
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO media VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET used_ms = excluded.used_ms",
+                [facts.key, kind, facts.format, str(facts.seconds), now_ms],
+            )
+
+    def find_media(self, kind: str, key: str) -> MediaFacts | None:
+        row = self._db.execute("SELECT * FROM media WHERE key = ? AND kind = ?", [key, kind]).fetchone()
+        return None if row is None else _media(row)
+
+    def drop_media(self, *, before_ms: int, speeches_before_ms: int) -> list[str]:
+        """Forget media that no unfinished task and no speech of this age needs; their keys, for deletion."""
+        with self._transaction():
+            rows = self._db.execute(
+                f"DELETE FROM media WHERE used_ms < ?"  # noqa: S608 a constant
+                f" AND key NOT IN (SELECT image_key FROM tasks WHERE {LIVE})"
+                f" AND key NOT IN (SELECT audio_key FROM tasks WHERE {LIVE})"
+                " AND key NOT IN (SELECT media_key FROM speeches WHERE created_ms >= ?) RETURNING key",
+                [before_ms, speeches_before_ms],
+            ).fetchall()
+        return [row["key"] for row in rows]
+
+    def add_speech(self, media_key: str, units: Units, token: str, file: str, *, now_ms: int) -> int:
+        """A new audio id: each call is a speech of its own, and paid for."""
+        with self._transaction():
+            audio_id = self._new_id(now_ms)
+            self._db.execute(
+                "INSERT INTO speeches VALUES (?, ?, ?, ?)", [audio_id, media_key, str(units), now_ms]
+            )
+            self._add_results(audio_id, {ResultRole.AUDIO: (token, file)}, now_ms)
+        return audio_id
+
+    def find_speech(self, audio_id: str, *, since_ms: int) -> MediaFacts | None:
+        """The recording behind an audio id, unless it was made before `since_ms`."""
+        if not (audio_id.isascii() and audio_id.isdigit() and len(audio_id) == 18):
+            return None
+        row = self._db.execute(
+            "SELECT media.* FROM speeches JOIN media ON media.key = media_key WHERE audio_id = ? AND created_ms >= ?",
+            [int(audio_id), since_ms],
+        ).fetchone()
+        return None if row is None else _media(row)
+
+    # ---- the account
+
+    def opened_ms(self) -> int:
+        """When this account was first served."""
+        return int(self._db.execute("SELECT opened_ms FROM account").fetchone()[0])
+
+    def deducted(self) -> Units:
+        """All units ever deducted. Summed outside SQL, whose sums are floats."""
+        query = (
+            "SELECT units, count(*) AS n FROM"
+            " (SELECT units FROM tasks WHERE units IS NOT NULL UNION ALL SELECT units FROM speeches) GROUP BY units"
+        )
+        return sum((Decimal(row["units"]) * row["n"] for row in self._db.execute(query)), Decimal(0))
+
+    def _new_id(self, now_ms: int) -> int:
+        """18 digits that only ever rise, even when the clock is set back: newest first is highest first."""
+        last = self._db.execute("SELECT last FROM ids").fetchone()["last"]
+        new = max(last + 1, now_ms * 100_000)
+        self._db.execute("UPDATE ids SET last = ?", [new])
+        return int(new)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+@contextmanager
+def open_store(path: Path, *, now_ms: int) -> Iterator[Store]:
+    """Open, or make, the sandbox's file. Raises NeedsPerson when it can't be used."""
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            _prepare(connection, path, now_ms)
+            yield Store(connection)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise NeedsPerson(
+            f"The sandbox can't use {path}: {error}.", mend="Move the file away to begin anew."
+        ) from None
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, now_ms: int) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(
+        "PRAGMA synchronous = NORMAL"
+    )  # outlives the process, which is all that a rehearsal needs
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise NeedsPerson(
+            f"{path} was written by a newer version of this program.", mend="Upgrade, or move it away."
+        )
+    if version == 0:
+        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION};")
+        connection.execute("INSERT INTO account VALUES (?)", [now_ms])
+        connection.execute("COMMIT")
+
+
+def _task(row: sqlite3.Row) -> Task:
+    values = dict(row)
+    units = values["units"]
+    return Task(
+        **{
+            **values,
+            "status": ServiceStatus(values["status"]),
+            "mode": Mode(values["mode"]),
+            "watermark": bool(values["watermark"]),
+            "seconds": Decimal(values["seconds"]),
+            "units": None if units is None else Decimal(units),
+        }
+    )
+
+
+def _media(row: sqlite3.Row) -> MediaFacts:
+    return MediaFacts(key=row["key"], format=row["format"], seconds=Decimal(row["seconds"]))

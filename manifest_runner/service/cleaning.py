@@ -1,0 +1,69 @@
+"""Values out of a reply, each hostile until it has passed here. What can't be trusted becomes None."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from manifest_runner.models import Units, units_from
+
+LONGEST_MESSAGE = 500
+_LONGEST_ID = 256
+_LONGEST_URL = 8192
+_EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000  # the years 2000 to 2100
+_LARGEST_QUANTITY = Decimal(10**12)
+_SMALLEST_EXPONENT = (
+    -30
+)  # a sum of binary floats has up to 17 digits after the point; beyond 30 it is a trick
+_UNWANTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # control, invisible, half a surrogate pair
+
+
+def message_from(value: object, *, longest: int = LONGEST_MESSAGE) -> str | None:
+    """Words for people, on one line, without control or invisible characters. None when there are none."""
+    if not isinstance(value, str):
+        return None
+    plain = "".join(" " if unicodedata.category(character) in _UNWANTED else character for character in value)
+    line = " ".join(plain.split())
+    return (line if len(line) <= longest else line[: longest - 3] + "...") or None
+
+
+def id_from(value: object) -> str | None:
+    """An id as text, also where the service sends a number (whole ones only, of any size)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable():
+        return value
+    return None
+
+
+def url_from(value: object) -> str | None:
+    """An address as it was sent; whether it may be fetched is decided where it is fetched."""
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_URL and value.isascii() and value.isprintable():
+        return value
+    return None
+
+
+def moment_from(value: object) -> datetime | None:
+    """A time from Unix milliseconds; None outside the years 2000 to 2100."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,16}", value):
+        value = int(value)
+    if isinstance(value, Decimal) and value.is_finite() and abs(value) < 10**16:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not _EARLIEST_MS <= value <= _LATEST_MS:
+        return None
+    return datetime.fromtimestamp(value // 1000, UTC).replace(microsecond=value % 1000 * 1000)
+
+
+def quantity_from(value: object) -> Units | None:
+    """Units or seconds. An exponent can make a short text a number of a billion digits: those are refused."""
+    quantity = units_from(value)
+    if quantity is None or quantity > _LARGEST_QUANTITY:
+        return None
+    exponent = quantity.as_tuple().exponent
+    return quantity if isinstance(exponent, int) and exponent >= _SMALLEST_EXPONENT else None
+
+
+def flag_from(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,259 @@
+"""The Avatar API's calls. The only HTTP to the service (results are fetched by download.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import httpx
+
+from manifest_runner.errors import GarbledReply, ServiceRefused, UsageError
+from manifest_runner.service import replies
+from manifest_runner.service.auth import Credentials, TokenSource
+from manifest_runner.service.base_url import check_base_url, host_of, is_loopback
+from manifest_runner.service.cleaning import message_from
+from manifest_runner.service.codes import Decision, decision_for, meaning_of, mend_for
+from manifest_runner.service.connections import http_client
+from manifest_runner.service.exchange import LIST_REPLY, Exchange, carry_out
+from manifest_runner.service.replies import Envelope, ResourcePack, SpokenAudio, Task, TaskPage
+from manifest_runner.service.requests import CreateRequest, SpeechRequest
+from manifest_runner.service.timeouts import Timeouts
+
+LARGEST_PAGE, LAST_PAGE = 500, 1000
+
+_AVATAR = "/v1/videos/avatar/image2video"
+_SPEECH = "/v1/audio/tts"
+_COSTS = "/account/costs"
+_COSTS_PAUSE_SECONDS = 1.0
+_TOKEN_TROUBLE = (Decision.RENEW_TOKEN, Decision.CHECK_CLOCK)
+_MOST_LOOK_UPS = 32  # at once
+# The pool itself has no limit: a request that is cancelled while it queues in httpcore's pool leaves a place there
+# taken for ever (seen with httpcore 1.0.9, November 2026). So they queue here, where nothing can leak.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=5.0)
+
+
+class AvatarClient:
+    """The service, as `async with AvatarClient(base_url, credentials) as client`. Nothing is opened before.
+
+    Every method raises ServiceRefused (an envelope that says no), GarbledReply (no envelope) or TransportFault
+    (no answer). No call is repeated, save once after 1003 or 1004: those refuse the token before anything is done.
+
+    Paid calls each get a connection of their own, closed afterwards: a kept connection that the other side
+    has just closed would lose the answer, and put the job in doubt for nothing. Look-ups share a small pool.
+
+    A proxy from the environment is used for https, as company networks need; never for this machine's own
+    addresses, where a proxy could only be a mistake.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials,
+        *,
+        timeouts: Timeouts | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.base_url = check_base_url(base_url)
+        self.timeouts = timeouts or Timeouts()
+        self._tokens = TokenSource(credentials)
+        self._transport = transport  # stands in for the network in every call when given
+        self._by_proxy = not is_loopback(host_of(self.base_url))
+        self._shared: httpx.AsyncClient | None = None
+        self._clock_skew: timedelta | None = None
+        self._look_ups = asyncio.Semaphore(_MOST_LOOK_UPS)
+        self._costs_lock = asyncio.Lock()
+        self._costs_asked_at: float | None = None
+
+    async def __aenter__(self) -> Self:
+        self._shared = self._new_client()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared.aclose()
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """Service's clock minus ours, from the last answer that told; None before."""
+        return self._clock_skew
+
+    async def create(self, request: CreateRequest) -> Task:
+        """Starts a task. What an error here proves is for `judge_create` to say."""
+        exchange = self._paid(f"Creating {request.external_task_id}", _AVATAR, request.body)
+        return replies.task_from(await self._ask(exchange, paid=True))
+
+    async def text_to_speech(self, request: SpeechRequest) -> SpokenAudio:
+        """Speech for `audio_id`. Paid, and a lost answer can't be looked up again."""
+        exchange = self._paid("Making speech", _SPEECH, request.body)
+        return replies.audio_from(await self._ask(exchange, paid=True))
+
+    async def get(self, any_id: str) -> Task | None:
+        """The task with this `task_id` or `external_task_id`; None when the service says there is none.
+
+        Only the service's own 1203 with a 4xx says so. A gateway's "404 Not Found" raises GarbledReply: taken for
+        "not there", it would let a job be paid twice.
+        """
+        exchange = self._look_up(f"Looking up {any_id!r}", f"{_AVATAR}/{_path_segment(any_id)}")
+        try:
+            task = replies.task_from(await self._ask(exchange))
+        except ServiceRefused as refusal:
+            denied = decision_for(refusal.code, refusal.http_status) is Decision.NOT_THERE
+            if denied and 400 <= refusal.http_status < 500:
+                return None
+            raise
+        if any_id != task.task_id and task.external_task_id not in (any_id, None):
+            raise GarbledReply(f"Looking up {any_id!r}: the answer is about another task.", http_status=200)
+        return task
+
+    async def list_tasks(self, page: int = 1, page_size: int = 100) -> TaskPage:
+        """One page of the account's tasks, in whatever order the service has them."""
+        if not 1 <= page <= LAST_PAGE or not 1 <= page_size <= LARGEST_PAGE:
+            raise UsageError(
+                f"There is no page {page} of {page_size} tasks.",
+                mend=f"Pages go from 1 to {LAST_PAGE}, with 1 to {LARGEST_PAGE} tasks each.",
+            )
+        path = f"{_AVATAR}?pageNum={page}&pageSize={page_size}"
+        exchange = replace(self._look_up(f"Listing tasks, page {page}", path), most_bytes=LIST_REPLY)
+        return replies.page_from(await self._ask(exchange))
+
+    async def resource_packs(self, start: datetime, end: datetime) -> tuple[ResourcePack, ...]:
+        """The packs of the account between two moments. At most one call a second leaves here."""
+        span = "&".join(
+            f"{name}={_milliseconds(at)}" for name, at in (("start_time", start), ("end_time", end))
+        )
+        exchange = self._look_up("Asking for the resource packs", f"{_COSTS}?{span}")
+        async with self._costs_lock:
+            if self._costs_asked_at is not None:
+                await asyncio.sleep(max(0.0, self._costs_asked_at + _COSTS_PAUSE_SECONDS - time.monotonic()))
+            try:
+                account = replies.account_envelope_from(await self._ask(exchange))
+            finally:
+                self._costs_asked_at = time.monotonic()
+        if account.code != 0:
+            raise self._refusal(account)
+        return replies.packs_from(account)
+
+    def _paid(self, where: str, path: str, body: bytes) -> Exchange:
+        return Exchange(
+            where=where,
+            method="POST",
+            url=self.base_url + path,
+            body=body,
+            seconds=self.timeouts.create_bound(len(body)),
+            timeout=self.timeouts.create(len(body)),
+        )
+
+    def _look_up(self, where: str, path: str) -> Exchange:
+        return Exchange(
+            where=where,
+            method="GET",
+            url=self.base_url + path,
+            seconds=self.timeouts.read_bound,
+            timeout=self.timeouts.reads(),
+        )
+
+    async def _ask(self, exchange: Exchange, *, paid: bool = False) -> Envelope:
+        """The envelope of a call that went well. The second try after a refused token runs within what is left
+        of the first one's time, so that the bound of the call stays what `Timeouts` says."""
+        over_at = time.monotonic() + exchange.seconds
+        try:
+            return await self._ask_once(exchange, paid=paid)
+        except ServiceRefused as refusal:
+            left = over_at - time.monotonic()
+            if left < exchange.seconds / 2 or not self._mend_token(refusal):
+                raise
+        return await self._ask_once(replace(exchange, seconds=left), paid=paid)
+
+    def _mend_token(self, refusal: ServiceRefused) -> bool:
+        """Whether another token may pass where this one was refused; if so, the next one is that other."""
+        decision = decision_for(refusal.code, refusal.http_status)
+        proven = 400 <= refusal.http_status < 500  # else something may have been made all the same
+        if decision not in _TOKEN_TROUBLE or not proven or not self._tokens.renewable:
+            return False
+        if decision is Decision.CHECK_CLOCK or self._clock_skew is not None:
+            self._tokens.shift(self._clock_skew)
+        else:
+            self._tokens.renew()
+        return True
+
+    async def _ask_once(self, exchange: Exchange, *, paid: bool) -> Envelope:
+        async with self._connection(paid=paid) as client:
+            reply = await carry_out(client, exchange, self._tokens.token())
+        envelope = replies.parse_envelope(
+            reply.raw, reply.http_status, where=exchange.where, retry_after=reply.retry_after
+        )
+        if (
+            reply.clock_skew is not None
+        ):  # only from an answer of the service's own: gateways have other clocks
+            self._clock_skew = reply.clock_skew
+        if envelope.code != 0:
+            raise self._refusal(envelope, reply.retry_after)
+        if not 200 <= reply.http_status < 300:
+            raise GarbledReply(
+                f"{exchange.where}: code 0 with HTTP {reply.http_status} says both yes and no.",
+                http_status=reply.http_status,
+                retry_after=reply.retry_after,
+            )
+        return envelope
+
+    @contextlib.asynccontextmanager
+    async def _connection(self, *, paid: bool) -> AsyncIterator[httpx.AsyncClient]:
+        if self._shared is None:
+            raise RuntimeError("AvatarClient is used outside its `async with`")
+        if paid and self._transport is None:
+            async with self._new_client() as own:
+                yield own
+        elif paid:
+            yield self._shared
+        else:
+            async with self._look_ups:
+                yield self._shared
+
+    def _new_client(self) -> httpx.AsyncClient:
+        return http_client(
+            transport=self._transport,
+            proxies_from_environment=self._by_proxy,
+            timeout=self.timeouts.reads(),
+            limits=_LIMITS,
+        )
+
+    def _refusal(self, envelope: Envelope, retry_after: float | None = None) -> ServiceRefused:
+        words = message_from(self._tokens.redact(envelope.message or ""))
+        said = f" It says: {words}" if words else ""
+        request = f", request {envelope.request_id}" if envelope.request_id else ""
+        mend = mend_for(envelope.code)
+        if (
+            decision_for(envelope.code, envelope.http_status) in _TOKEN_TROUBLE
+            and self._clock_skew is not None
+        ):
+            mend = f"{mend} The service's clock is {self._clock_skew.total_seconds():+.0f} s from this one's."
+        return ServiceRefused(
+            f"{envelope.where}: {meaning_of(envelope.code)}"
+            f" (code {envelope.code}, HTTP {envelope.http_status}{request}).{said}",
+            code=envelope.code,
+            http_status=envelope.http_status,
+            request_id=envelope.request_id,
+            retry_after=retry_after,
+            mend=mend,
+        )
+
+
+def _path_segment(any_id: str) -> str:
+    """An id as one segment of a path. `.` and `..` would be resolved away even when quoted."""
+    if any_id in ("", ".", "..") or not any_id.isprintable():
+        raise UsageError(f"{any_id!r} can't be the id of a task.", mend="Check the job's external_task_id.")
+    return quote(any_id, safe="")
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,102 @@
+"""One request, one raw answer, within a bound that holds whatever the other side does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from manifest_runner.errors import GarbledReply
+from manifest_runner.service.faults import TRANSPORT_ERRORS, transport_fault
+from manifest_runner.service.headers import measured_skew, retry_after_seconds
+
+SHORT_REPLY = 1024 * 1024
+LIST_REPLY = 32 * 1024 * 1024
+"""Most bytes of an answer's body: one task, and a page of 500."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """A request as it is to be sent. `where` names it to people; `seconds` bounds the whole of it."""
+
+    where: str
+    method: str
+    url: str
+    seconds: float
+    timeout: httpx.Timeout
+    most_bytes: int = SHORT_REPLY
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawReply:
+    http_status: int
+    raw: bytes
+    retry_after: float | None
+    clock_skew: timedelta | None
+
+
+async def carry_out(client: httpx.AsyncClient, exchange: Exchange, token: str) -> RawReply:
+    """Sends the request and reads the answer. TransportFault or GarbledReply otherwise.
+
+    httpx bounds single operations, so a server that drips header or body bytes could hold a call for ever;
+    `asyncio.timeout` bounds the whole. Its cancelling is safe with a client whose pool has no limit (client.py
+    says why): httpcore closes the connection that was cut off, and no request waits for another's place.
+    """
+    try:
+        async with asyncio.timeout(exchange.seconds):
+            return await _talk(client, exchange, token)
+    except TRANSPORT_ERRORS as error:
+        fault = transport_fault(error, exchange.where)
+    raise fault
+
+
+async def _talk(client: httpx.AsyncClient, exchange: Exchange, token: str) -> RawReply:
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+    }
+    if exchange.body is not None:
+        headers["Content-Type"] = "application/json"
+    sent_at, started = datetime.now(UTC), time.monotonic()
+    async with client.stream(
+        exchange.method, exchange.url, content=exchange.body, headers=headers, timeout=exchange.timeout
+    ) as response:
+        round_trip = timedelta(seconds=time.monotonic() - started)
+        # With an Age, the answer comes out of some cache, and its date is an old one.
+        date = None if "age" in response.headers else response.headers.get("date")
+        retry_after = retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC))
+        return RawReply(
+            http_status=response.status_code,
+            raw=await _body_of(response, exchange, retry_after),
+            retry_after=retry_after,
+            clock_skew=measured_skew(date, sent_at=sent_at, round_trip=round_trip),
+        )
+
+
+async def _body_of(response: httpx.Response, exchange: Exchange, retry_after: float | None) -> bytes:
+    """The body as sent. A redirect, a packed body or an endless one is none of the service's answers."""
+    status = response.status_code
+    problem = None
+    if 300 <= status < 400:
+        problem = "it points to another address, which is not followed"
+    elif response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        problem = "it is packed, which was not asked for"
+    body = bytearray()
+    if problem is None:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > exchange.most_bytes:
+                problem = f"it is longer than {exchange.most_bytes} bytes"
+                break
+    if problem is not None:
+        raise GarbledReply(
+            f"{exchange.where}: the answer (HTTP {status}) is not the service's: {problem}.",
+            http_status=status,
+            retry_after=retry_after,
+        )
+    return bytes(body)

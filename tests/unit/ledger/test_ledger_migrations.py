@@ -1,0 +1,198 @@
+"""Files of other ages, and files that are no ledger."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from manifest_runner.errors import LedgerError, LedgerMismatch
+from manifest_runner.ledger import open_for_reading, queries, schema, speeches
+from manifest_runner.ledger.connection import open_for_writing
+from manifest_runner.models import JobState
+
+VERSIONS = Path(__file__).parent / "versions"
+
+
+def make(path: Path, script: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+    return path
+
+
+def shape(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name")
+    return [tuple(" ".join(str(part).split()) for part in row) for row in rows]
+
+
+def test_every_released_version_has_a_fixture():
+    assert {path.stem for path in VERSIONS.glob("*.sql")} == {
+        str(number) for number in range(1, schema.CURRENT_VERSION + 1)
+    }
+
+
+@pytest.mark.parametrize("fixture", sorted(VERSIONS.glob("*.sql")), ids=lambda path: f"version {path.stem}")
+def test_an_old_ledger_is_brought_up_to_date_with_all_it_holds(fixture, ledger_path, tmp_path):
+    make(ledger_path, fixture.read_text(encoding="utf-8"))
+    with closing(open_for_writing(ledger_path)) as connection:
+        assert schema.version_of(connection) == schema.CURRENT_VERSION
+        assert queries.account(connection) == "kling:api-singapore.klingai.com"
+        assert {job.external_task_id: job.state for job in queries.jobs(connection, "spring")} == {
+            "welcome-en": JobState.DONE,
+            "welcome-de": JobState.SUBMITTING,
+        }
+        retried = queries.job(connection, "welcome-de")
+        assert [attempt.attempt_id for attempt in retried.attempts] == ["welcome-de", "welcome-de-r2"]
+        assert str(queries.job(connection, "welcome-en").attempt.units_deducted) == "4.4"
+        assert len(queries.events_of(connection, "welcome-en")) == 2
+        assert speeches.speech(connection, "k1").calls_lost == 1
+        with closing(open_for_writing(tmp_path / "fresh.sqlite3")) as fresh:
+            assert shape(connection) == shape(fresh)
+
+
+def test_a_fresh_ledger_records_its_migrations(connection):
+    rows = connection.execute("SELECT version FROM migrations ORDER BY version").fetchall()
+    assert [row["version"] for row in rows] == list(range(1, schema.CURRENT_VERSION + 1))
+
+
+def test_opening_again_migrates_nothing(ledger_path):
+    for _ in range(2):
+        with closing(open_for_writing(ledger_path)) as connection:
+            count = connection.execute("SELECT count(*) FROM migrations").fetchone()[0]
+            assert count == schema.CURRENT_VERSION
+
+
+def test_the_next_step_runs_alone_and_is_recorded(ledger_path, monkeypatch):
+    open_for_writing(ledger_path).close()
+    monkeypatch.setattr(
+        schema, "MIGRATIONS", (*schema.MIGRATIONS, "ALTER TABLE jobs ADD COLUMN note TEXT;\n")
+    )
+    monkeypatch.setattr(schema, "CURRENT_VERSION", schema.CURRENT_VERSION + 1)
+    with closing(open_for_writing(ledger_path)) as connection:
+        assert schema.version_of(connection) == schema.CURRENT_VERSION
+        assert "note" in {row["name"] for row in connection.execute("PRAGMA table_info(jobs)")}
+
+
+def test_a_step_that_breaks_leaves_the_version_before_it(ledger_path, monkeypatch):
+    open_for_writing(ledger_path).close()
+    before = schema.CURRENT_VERSION
+    broken = "CREATE TABLE half (one TEXT);\nALTER TABLE nothing ADD COLUMN note TEXT;\n"
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
+    monkeypatch.setattr(schema, "CURRENT_VERSION", before + 1)
+    with pytest.raises(LedgerError, match="nothing"):
+        open_for_writing(ledger_path)
+    with closing(sqlite3.connect(ledger_path)) as connection:
+        assert schema.version_of(connection) == before
+        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchone() is None
+
+
+@pytest.mark.parametrize("opening", ["writing", "reading"])
+def test_a_newer_ledger_is_refused_untouched(ledger_path, opening):
+    open_for_writing(ledger_path).close()
+    make(ledger_path, "PRAGMA user_version = 99;")
+    before = ledger_path.read_bytes()
+    with pytest.raises(LedgerMismatch, match="version 99") as caught:
+        open_either(ledger_path, opening)
+    assert caught.value.exit_code == 2
+    assert "newer manifest-runner" in caught.value.mend
+    assert ledger_path.read_bytes() == before
+
+
+@pytest.mark.parametrize("opening", ["writing", "reading"])
+def test_another_programs_database_is_refused_untouched(ledger_path, opening):
+    make(ledger_path, "CREATE TABLE invoices (id INTEGER); INSERT INTO invoices VALUES (7);")
+    before = ledger_path.read_bytes()
+    with pytest.raises(LedgerMismatch, match="not made by manifest-runner") as caught:
+        open_either(ledger_path, opening)
+    assert "--ledger" in caught.value.mend
+    assert ledger_path.read_bytes() == before
+
+
+@pytest.mark.parametrize("opening", ["writing", "reading"])
+def test_a_file_that_is_no_database(ledger_path, opening):
+    ledger_path.parent.mkdir()
+    ledger_path.write_text("campaign,units\nspring,12\n" * 200)
+    with pytest.raises(LedgerError, match="not a database") as caught:
+        open_either(ledger_path, opening)
+    assert str(ledger_path) in str(caught.value)
+    assert "backup" in caught.value.mend
+    assert ledger_path.read_text().startswith("campaign,units")
+
+
+@pytest.mark.parametrize("opening", ["writing", "reading"])
+def test_a_truncated_ledger(ledger_path, steps_on, opening):
+    with closing(open_for_writing(ledger_path)) as connection:
+        steps_on(connection).enrol(*(f"job-{number}" for number in range(200)))
+    whole = ledger_path.read_bytes()
+    ledger_path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LedgerError, match="malformed") as caught:
+        open_either(ledger_path, opening)
+    assert "damaged" in caught.value.mend
+
+
+def test_an_empty_file_becomes_a_ledger_when_it_is_written(ledger_path):
+    ledger_path.parent.mkdir()
+    ledger_path.touch()
+    with pytest.raises(LedgerMismatch, match="version 0"), open_for_reading(ledger_path):
+        pass
+    with closing(open_for_writing(ledger_path)) as connection:
+        assert schema.version_of(connection) == schema.CURRENT_VERSION
+
+
+def test_an_older_ledger_is_not_read_before_a_run_has_mended_it(ledger_path, monkeypatch):
+    open_for_writing(ledger_path).close()
+    monkeypatch.setattr("manifest_runner.ledger.connection.CURRENT_VERSION", schema.CURRENT_VERSION + 1)
+    with (
+        pytest.raises(LedgerMismatch, match="older than this program's") as caught,
+        open_for_reading(ledger_path),
+    ):
+        pass
+    assert "Start a run" in caught.value.mend
+
+
+def test_reading_where_no_ledger_is(tmp_path):
+    with (
+        pytest.raises(LedgerError, match="no ledger at") as caught,
+        open_for_reading(tmp_path / "none.sqlite3"),
+    ):
+        pass
+    assert "--ledger" in caught.value.mend
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_ledgers_place(tmp_path):
+    with pytest.raises(LedgerError, match="unable to open") as caught:
+        open_for_writing(tmp_path)
+    assert "--ledger" in caught.value.mend
+
+
+def test_a_file_in_the_folders_place(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="can't be opened"):
+        open_for_writing(tmp_path / "file" / "ledger.sqlite3")
+
+
+def test_a_path_with_characters_that_mean_something_in_a_url(tmp_path):
+    path = tmp_path / "a?b#c %41" / "ledger.sqlite3"
+    open_for_writing(path).close()
+    with open_for_reading(path) as connection:
+        assert queries.campaigns(connection) == []
+
+
+def test_a_reader_cannot_write(ledger_path, connection):
+    with pytest.raises(LedgerError, match="readonly"), open_for_reading(ledger_path) as reader:
+        reader.execute("DELETE FROM jobs")
+
+
+def test_an_error_about_another_file_is_not_blamed_on_the_ledger(ledger_path, connection):
+    with pytest.raises(FileNotFoundError, match=r"portrait\.png"), open_for_reading(ledger_path):
+        (ledger_path.parent / "portrait.png").read_bytes()
+
+
+def open_either(path: Path, opening: str) -> None:
+    if opening == "writing":
+        open_for_writing(path).close()
+    else:
+        with open_for_reading(path):
+            pass

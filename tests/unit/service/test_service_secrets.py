@@ -1,0 +1,143 @@
+"""No key, token or signed address in a message, a repr, a log or an exception's chain."""
+
+from __future__ import annotations
+
+import gc
+import logging
+
+import httpx
+import pytest
+from service_stand_in import StandIn, drop, envelope, refusal, stay_silent, task
+
+from manifest_runner.errors import ServiceError, TransportFault
+from manifest_runner.service import ApiKey, AvatarClient, CreateRequest, Timeouts, quiet_http_logs
+from manifest_runner.service.faults import transport_fault
+
+KEY = "hush-api-key-0123456789"
+REQUEST = CreateRequest(external_task_id="job-1", image="aW1n", audio_id="9")
+
+
+@pytest.fixture
+def http_loggers():
+    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore")]
+    before = [(logger.level, list(logger.filters)) for logger in loggers]
+    yield loggers
+    for logger, (level, filters) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.filters[:] = filters
+
+
+def leads_to_a_request(error: BaseException) -> bool:
+    """Whether anything that hangs on the exception (not its frames) reaches httpx's request and its headers."""
+    seen, queue = set(), [error]
+    while queue:
+        found = queue.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, httpx.Request | httpx.Headers):
+            return True
+        queue += [
+            link for link in (getattr(found, "__cause__", None), getattr(found, "__context__", None)) if link
+        ]
+        queue += list(vars(found).values()) if hasattr(found, "__dict__") else []
+    return False
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        drop,
+        stay_silent(5),
+        refusal(1002, 401, f"Authorization 'Bearer {KEY}' is invalid"),
+        refusal(1000, 401, "x" * 490 + KEY),
+        refusal(1004, 401, f"expired {KEY}"),
+    ],
+)
+async def test_no_failure_shows_the_key(step, caplog: pytest.LogCaptureFixture, http_loggers) -> None:
+    quiet_http_logs()
+    caplog.set_level(logging.DEBUG)
+    async with (
+        StandIn(step) as server,
+        AvatarClient(server.base_url, ApiKey(KEY), timeouts=Timeouts(create_seconds=0.3)) as client,
+    ):
+        with pytest.raises(ServiceError) as caught:
+            await client.create(REQUEST)
+        shown = f"{caught.value} {caught.value!r} {vars(caught.value)} {client!r} {caplog.text}"
+    assert "hush" not in shown
+    assert not leads_to_a_request(caught.value)
+    assert server.seen[0].headers["authorization"] == f"Bearer {KEY}"
+    gc.collect()
+
+
+def test_an_illegal_header_is_not_quoted() -> None:
+    fault = transport_fault(
+        httpx.LocalProtocolError(f"Illegal header value b'Bearer {KEY}\\n'"), "Listing tasks"
+    )
+    assert "hush" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://cdn.example/v.mp4?sig=hush", "https://cdn.example/v.mp4?..."),
+        ("https://cdn.example/v.mp4#hush", "https://cdn.example/v.mp4?..."),
+        ("https://me:hush@cdn.example/v.mp4", "https://cdn.example/v.mp4"),
+        ("http://a/b?hush@c/d?e", "http://a/b?..."),
+        ("https://cdn.example/plain", "https://cdn.example/plain"),
+    ],
+)
+def test_logged_addresses_lose_their_queries(
+    url, shown, caplog: pytest.LogCaptureFixture, http_loggers
+) -> None:
+    quiet_http_logs()
+    caplog.set_level(logging.INFO)
+    logging.getLogger("httpx").info(
+        'HTTP Request: %s %s "%s %d %s"', "GET", httpx.URL(url), "HTTP/1.1", 200, "OK"
+    )
+    assert caplog.messages == [f'HTTP Request: GET {shown} "HTTP/1.1 200 OK"']
+
+
+async def test_real_calls_log_no_query_and_no_header(caplog: pytest.LogCaptureFixture, http_loggers) -> None:
+    quiet_http_logs()
+    caplog.set_level(logging.DEBUG)
+    async with StandIn(envelope([task()])) as server, AvatarClient(server.base_url, ApiKey(KEY)) as client:
+        await client.list_tasks()
+    assert "/image2video?..." in caplog.text
+    assert "pageNum" not in caplog.text
+    assert "hush" not in caplog.text
+
+
+def test_quieting_twice_changes_nothing(http_loggers) -> None:
+    quiet_http_logs()
+    quiet_http_logs()
+    names = [type(present).__name__ for present in logging.getLogger("httpx").filters]
+    assert names.count("_NoQueries") == 1
+    assert logging.getLogger("httpcore").level == logging.WARNING
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx.ConnectTimeout(""), "no connection came about in time"),
+        (httpx.PoolTimeout(""), "no connection was free in time"),
+        (
+            httpx.ConnectError("[Errno -2] Name or service not known"),
+            "(\\[Errno -2\\] Name or service not known)",
+        ),
+        (httpx.ConnectError(""), "no connection could be made\\."),
+        (httpx.ReadTimeout(""), "no answer came in time"),
+        (httpx.WriteTimeout(""), "no answer came in time"),
+        (httpx.ReadError(""), "the connection broke"),
+        (httpx.ProxyError("407 hush"), "the proxy refused to connect\\."),
+        (httpx.InvalidURL("hush"), "could not be carried out"),
+        (httpx.UnsupportedProtocol("hush"), "could not be carried out"),
+        (TimeoutError(), "the whole call took too long"),
+    ],
+)
+def test_faults_are_told_in_plain_words(error: Exception, words: str) -> None:
+    fault = transport_fault(error, "Here")
+    assert isinstance(fault, TransportFault)
+    with pytest.raises(TransportFault, match=words):
+        raise fault
+    assert "hush" not in str(fault)
