@@ -20,7 +20,7 @@ from manifest_runner.cli.campaign import (
     look_at_media,
     service_address,
 )
-from manifest_runner.errors import ManifestRunnerError
+from manifest_runner.errors import ManifestRunnerError, NeedsPerson
 from manifest_runner.models import JobState, ServiceName
 
 if TYPE_CHECKING:
@@ -179,7 +179,11 @@ def _tell(campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *,
         manifest_name=campaign.manifest.path.name,
         service=account,
     ) as report:
-        files = write_reports(report, campaign.out)
+        try:
+            files = write_reports(report, campaign.out)
+        except NeedsPerson as error:  # the same full disk, perhaps, that the run met: both are told
+            files, outcome.stopped = None, outcome.stopped or error
+            click.echo(f"! {error}", err=True)
         if as_json:
             write_json(report, sys.stdout)
         else:

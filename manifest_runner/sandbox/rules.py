@@ -8,7 +8,6 @@ passed over.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -191,6 +190,6 @@ def _voice_speed(body: Body) -> Decimal:
     speed = body.get("voice_speed")
     if speed is None or speed == "":
         return Decimal("1.0")
-    if isinstance(speed, bool) or not isinstance(speed, int | float) or not math.isfinite(speed):
+    if isinstance(speed, bool) or not isinstance(speed, int | float):
         raise bad_parameter("voice_speed", "must be a number")
-    return Decimal(repr(min(max(float(speed), SLOWEST), QUICKEST))).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    return Decimal(repr(float(min(max(speed, SLOWEST), QUICKEST)))).quantize(Decimal("0.1"), ROUND_HALF_UP)

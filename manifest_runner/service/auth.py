@@ -127,11 +127,10 @@ class TokenSource:
 
     def redact(self, text: str) -> str:
         """The text with our keys and the current token blotted out: services quote what they were sent."""
-        match self._credentials:
-            case ApiKey(key):
-                secrets = [key]
-            case KeyPair(access_key, secret_key):
-                secrets = [self._token or "", secret_key, access_key]
+        mine = self._credentials
+        secrets = (
+            [mine.key] if isinstance(mine, ApiKey) else [self._token or "", mine.secret_key, mine.access_key]
+        )
         for secret in secrets:
             if len(secret) >= _SHORTEST_REDACTED:
                 text = text.replace(secret, "***")

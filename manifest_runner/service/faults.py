@@ -7,8 +7,9 @@ Read in httpcore 1.0 (HTTP/1.1, which is all we speak, `retries=0`, which is its
 - ProxyError comes from a proxy that refused CONNECT or a SOCKS handshake: there is no way to the service yet.
   A proxy whose connection *breaks* gives Read/Write/RemoteProtocolError instead and counts as maybe sent.
 - PoolTimeout: the request never got a connection.
-- LocalProtocolError: h11 refused the request's own head, before it was written. UnsupportedProtocol, InvalidURL:
-  no connection was tried.
+- UnsupportedProtocol, InvalidURL and LocalProtocolError sound like our own mistake before sending, but prove
+  nothing: httpx reads the Location of a redirect even when it is not to follow it, and raises these *after* a POST
+  was answered (seen with `302` and `Location: mailto:x`). Addresses and headers are checked before they come here.
 - A WriteError while sending is swallowed there, and an answer is read nevertheless, so it surfaces as a ReadError
   or RemoteProtocolError: maybe sent.
 - An idle connection that the server has closed is noticed before reuse (the socket is readable) and replaced. If
@@ -31,9 +32,6 @@ _NEVER_SENT = (
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.InvalidURL,
 )
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.ConnectTimeout, "no connection came about in time"),

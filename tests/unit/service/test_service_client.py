@@ -320,6 +320,22 @@ async def test_an_answer_that_is_none_leaves_a_create_in_doubt_after_one_post(st
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize(
+    "location", ["http://[::bad", "http://a:99999999/", "", "//", "mailto:x", "http://\x80/"]
+)
+async def test_wherever_a_redirect_points_the_create_is_in_doubt(location: str) -> None:
+    async def redirect(seen, writer) -> None:
+        writer.write(
+            head(302, {"Content-Length": "0"})[:-2] + f"Location: {location}\r\n\r\n".encode("latin-1")
+        )
+        await writer.drain()
+
+    async with StandIn(redirect) as server:
+        error = await outcome_of_create(server)
+    assert judge_create(error).verdict is Verdict.IN_DOUBT
+    assert len(server.seen) == 1
+
+
 async def test_a_garbled_answer_still_tells_how_long_to_wait() -> None:
     async with StandIn(raw(503, b"busy", Retry_After="9")) as server:
         error = await outcome_of_create(server)

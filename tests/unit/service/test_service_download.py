@@ -10,12 +10,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from service_stand_in import StandIn, drip, drop, head, raw, reset, stay_silent
 
 from manifest_runner.errors import FetchError, UsageError
 from manifest_runner.service import DEFAULT_BASE_URL, Timeouts, open_result
 from manifest_runner.service import download as download_module
+from manifest_runner.service.addresses import check_target
 from manifest_runner.service.connections import proxy_for, tls_context
 
 VIDEO = bytes(range(256)) * 400
@@ -148,6 +150,13 @@ async def test_three_redirects_are_followed() -> None:
         _, body = await fetch(server)
     assert body == VIDEO
     assert [seen.target for seen in server.seen] == ["/v.mp4?sig=hush", "/next.mp4?sig=2", "/v.mp4", "/v.mp4"]
+
+
+@pytest.mark.parametrize("location", ["http://[::bad", "https://cdn.example.com:x/", "https://a\x00b/"])
+def test_a_redirect_to_what_is_no_url_is_told(location: str) -> None:
+    target = check_target("https://cdn.example.com/v.mp4", local_service=False)
+    with pytest.raises(FetchError, match="no URL"):
+        download_module._next_hop(target, httpx.Response(302, headers={"Location": location}))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,166 @@
+"""The CSV reader: strict, with true line numbers, and wary of columns that were meant to be fields."""
+
+import pytest
+
+from manifest_runner.errors import ManifestError
+from manifest_runner.manifest.csv_rows import find_delimiter, read_csv, split_tags
+from manifest_runner.manifest.headings import read_headings
+
+
+def jobs_of(text: str) -> list[dict[str, object]]:
+    source, problems = read_csv(text, "rows.csv")
+    assert not problems
+    rows: list[dict[str, object]] = source.data["jobs"]
+    return rows
+
+
+def stopped(text: str) -> str:
+    with pytest.raises(ManifestError) as caught:
+        read_csv(text, "rows.csv")
+    return str(caught.value)
+
+
+def test_fields_nested_fields_and_vars_find_their_places() -> None:
+    text = "image,speech.text,watermark_info.enabled,tags,First name\na.png,Hi,true,x|y,Ana\n"
+    assert jobs_of(text) == [
+        {
+            "image": "a.png",
+            "speech": {"text": "Hi"},
+            "watermark_info": {"enabled": "true"},
+            "tags": ["x", "y"],
+            "vars": {"First name": "Ana"},
+        }
+    ]
+
+
+def test_cells_stay_the_text_they_are() -> None:
+    text = "external_task_id,a,b,c\n007,NA,1e5, spaced \n"
+    assert jobs_of(text) == [{"external_task_id": "007", "vars": {"a": "NA", "b": "1e5", "c": " spaced "}}]
+
+
+def test_an_empty_cell_is_not_given_and_is_remembered() -> None:
+    source, _ = read_csv("image,city\na.png,\n,Rome\n", "rows.csv")
+    assert source.data["jobs"] == [{"image": "a.png"}, {"vars": {"city": "Rome"}}]
+    assert source.left_empty(0) == {"city"}
+    assert source.left_empty(1) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("header", "delimiter"),
+    [
+        ("image,prompt", ","),
+        ("image;prompt", ";"),
+        ("image\tprompt", "\t"),
+        ('image;"a,b,c,d"', ";"),
+        ('"x;y";image', ";"),
+        ("image;a,b,c;prompt", ";"),
+        ("image", ","),
+        ('"image', ","),
+        ("", ","),
+    ],
+)
+def test_the_delimiter_is_the_one_the_header_fits(header: str, delimiter: str) -> None:
+    assert find_delimiter(header + "\n") == delimiter
+
+
+@pytest.mark.parametrize(
+    ("cell", "tags"), [("a|b", ["a", "b"]), ("a, b", ["a", "b"]), ("a, b | c", ["a, b", "c"]), (" , ", [])]
+)
+def test_tags_are_split_at_bars_or_else_at_commas(cell: str, tags: list[str]) -> None:
+    assert split_tags(cell) == tags
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_lines_are_true_across_quoted_breaks_and_blank_lines(ending: str) -> None:
+    lines = ["image,prompt", "", 'a.png,"one', "", 'two"', "   ", "b.png,three", ",", "c.png,four"]
+    source, problems = read_csv(ending.join(lines), "rows.csv")
+    assert not problems
+    assert source.lines == [3, 7, 9]
+    assert source.data["jobs"][0]["prompt"] == f"one{ending}{ending}two"
+    assert str(source.where(("jobs", 1, "prompt"))) == "rows.csv:7 (column prompt)"
+
+
+def test_rows_of_the_wrong_width_are_all_named_and_the_others_read() -> None:
+    source, problems = read_csv("image,prompt\na.png\nb.png,x\nc.png,x,y\n", "rows.csv")
+    assert [str(problem) for problem in problems] == [
+        "rows.csv:2: The row has 1 cell, the header has 2. Cells are missing.",
+        "rows.csv:4: The row has 3 cells, the header has 2. A text that holds the delimiter must stand in quotes.",
+    ]
+    assert len(source.data["jobs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('image\n"a.png\nb.png\n', "rows.csv:2: A quote is opened here and never closed."),
+        ('image,prompt\n"a\nb","c\n""d""\n', "rows.csv:3: A quote is opened here and never closed."),
+        ('image,prompt\nx,"a"b\n', "rows.csv:2: A quoted cell goes on after its closing quote."),
+        ('image,prompt\nx,"a\ny,"b"\n', "rows.csv:2: A quoted cell goes on after its closing quote."),
+        ("image\n" + "x" * 131_073, "rows.csv:2: A cell is over 128 KiB."),
+        ("\n\n", "rows.csv:1: The file is empty."),
+    ],
+)
+def test_what_stops_the_reading_says_where(text: str, said: str) -> None:
+    assert said in stopped(text)
+
+
+def test_a_bare_quote_inside_a_cell_is_a_quote() -> None:
+    assert jobs_of('image,size\na.png,5" wide\n')[0]["vars"] == {"size": '5" wide'}
+
+
+@pytest.mark.parametrize(
+    ("heading", "meant"),
+    [
+        ("promt", "prompt"),
+        ("pormpt", "prompt"),
+        ("Prompt", "prompt"),
+        ("images", "image"),
+        ("soundfile", "sound_file"),
+        ("Sound File", "sound_file"),
+        ("External Task ID", "external_task_id"),
+        ("audio-id", "audio_id"),
+        ("outptu", "output"),
+        ("callbackurl", "callback_url"),
+        ("tag", "tags"),
+    ],
+)
+def test_a_heading_that_is_nearly_a_field_is_no_silent_var(heading: str, meant: str) -> None:
+    _, problems = read_headings([heading], file="rows.csv", line=1)
+    assert f"did you mean `{meant}`?" in problems[0].what
+
+
+@pytest.mark.parametrize(
+    "heading", ["first_name", "age", "note", "code", "city", "Name", "language", "row", "campaign", "text"]
+)
+def test_a_column_of_ones_own_is_a_var(heading: str) -> None:
+    headings, problems = read_headings([heading], file="rows.csv", line=1)
+    assert not problems
+    assert headings[0].path == ("vars", heading)
+
+
+def test_a_near_miss_is_fine_beside_the_field_itself() -> None:
+    headings, problems = read_headings(["image", "images"], file="rows.csv", line=1)
+    assert not problems
+    assert headings[1].path == ("vars", "images")
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["city", "city"], "`city` is the heading of column 1 and of column 2."),
+        (["mode", "MODE"], "`MODE` is the heading of column 1 and of column 2."),
+        (["image", " "], "Column 2 has no heading."),
+        (["speech"], "`speech` is no field. The columns are `speech.text`"),
+        (["watermark_info.enable"], "`watermark_info.enable` is no field."),
+        (["vars"], "`vars` can't be a column."),
+    ],
+)
+def test_headers_that_can_not_be_used(cells: list[str], said: str) -> None:
+    _, problems = read_headings(cells, file="rows.csv", line=1)
+    assert len(problems) == 1
+    assert said in str(problems[0])
+
+
+def test_vars_that_differ_in_case_are_two() -> None:
+    _, problems = read_headings(["city", "City"], file="rows.csv", line=1)
+    assert not problems
