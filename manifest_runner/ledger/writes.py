@@ -198,8 +198,8 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
         ),
     )
     connection.execute(
-        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, units_estimated = ?, file = NULL, watermark_file = NULL, sha256 = NULL,"
-        " bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
+        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, units_estimated = ?, file = NULL, watermark_file = NULL,"
+        " sha256 = NULL, bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
         (*_paid_columns(job), job.output, _units(intent.units_estimated), key),
     )
     return _attempt(connection, identity)

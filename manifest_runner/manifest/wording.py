@@ -196,7 +196,7 @@ def _mend_type(rule: object, value: object) -> str:
 
 def _mend_enum(options: list[Any], value: object) -> str:
     names = [option for option in options if isinstance(option, str)]
-    close = get_close_matches(value.casefold(), names, n=1, cutoff=0.5) if isinstance(value, str) else []
+    close = get_close_matches(value.casefold(), names, n=1, cutoff=0.6) if isinstance(value, str) else []
     return f"Did you mean `{close[0]}`?" if close else "Use one of these."
 
 

@@ -134,7 +134,7 @@ class _Builder:
         if event.style or text not in _NOT_GIVEN:  # a style is a kind of quotes
             node.value = text
         if bad := CONTROL.search(text):  # an escape such as "\0" passes the check of the raw file
-            self._complain(event, f"The text holds {name_of(bad[0])}.", "Remove it.")
+            self._complain(_place_of(event), f"The text holds {name_of(bad[0])}.", "Remove it.")
         node.complete = True
         self._place(node, event)
 
@@ -169,7 +169,9 @@ class _Builder:
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         if event.tag is not None:
-            self._complain(event, f"`{_shown_tag(event.tag)}` is a tag, and tags are not read.", "Remove it.")
+            self._complain(
+                _place_of(event), f"`{_shown_tag(event.tag)}` is a tag, and tags are not read.", "Remove it."
+            )
         return node
 
     def _place(self, node: Node, event: yaml.Event) -> None:
@@ -197,27 +199,34 @@ class _Builder:
                 target.value[name] = Entry(line, column, node)
 
     def _key(self, node: Node, siblings: dict[str, Entry], event: yaml.Event) -> tuple[str | None, int, int]:
-        line, column = _place_of(event)
+        # an alias stands elsewhere than the value it names
+        line, column = _place_of(event) if isinstance(event, yaml.AliasEvent) else (node.line, node.column)
         if not isinstance(node.value, str):
-            self._complain(event, "A key must be a name, and this one is not.", "Write `name: value`.")
+            self._complain(
+                (line, column), "A key must be a name, and this one is not.", "Write `name: value`."
+            )
             return None, line, column
         name = node.value
         if name == "<<":
-            self._complain(event, "`<<` merges are not read.", "Put what jobs share under `defaults`.")
+            self._complain(
+                (line, column), "`<<` merges are not read.", "Put what jobs share under `defaults`."
+            )
             return None, line, column
         if name in siblings:
             first = siblings[name].line
             self._complain(
-                event, f"`{shown(name)}` stands here twice; line {first} has it too.", "Keep one of them."
+                (line, column),
+                f"`{shown(name)}` stands here twice; line {first} has it too.",
+                "Keep one of them.",
             )
             return None, line, column
         return name, line, column
 
-    def _complain(self, event: yaml.Event, what: str, mend: str) -> None:
-        self.tree.problems.append(self._problem(event, what, mend))
+    def _complain(self, place: tuple[int, int], what: str, mend: str) -> None:
+        self.tree.problems.append(self._problem(place, what, mend))
 
     def _stop(self, event: yaml.Event, what: str, mend: str) -> ManifestError:
-        return ManifestError([*self.tree.problems, self._problem(event, what, mend)])
+        return ManifestError([*self.tree.problems, self._problem(_place_of(event), what, mend)])
 
     def _too_deep(self, event: yaml.Event) -> ManifestError:
         return self._stop(event, f"Nested more than {MAX_DEPTH} levels deep.", "A manifest needs five.")
@@ -229,9 +238,8 @@ class _Builder:
             "Split it, or write aliases out.",
         )
 
-    def _problem(self, event: yaml.Event, what: str, mend: str) -> Problem:
-        line, column = _place_of(event)
-        location = Location(file=self._file, line=line, column=column)
+    def _problem(self, place: tuple[int, int], what: str, mend: str) -> Problem:
+        location = Location(file=self._file, line=place[0], column=place[1])
         return Problem(location=location, what=what, mend=mend)
 
 

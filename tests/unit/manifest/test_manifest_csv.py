@@ -97,6 +97,8 @@ def test_rows_of_the_wrong_width_are_all_named_and_the_others_read() -> None:
         ('image,prompt\nx,"a"b\n', "rows.csv:2: A quoted cell goes on after its closing quote."),
         ('image,prompt\nx,"a\ny,"b"\n', "rows.csv:2: A quoted cell goes on after its closing quote."),
         ("image\n" + "x" * 131_073, "rows.csv:2: A cell is over 128 KiB."),
+        ("h" * 131_073 + "\n", "rows.csv:1: A cell is over 128 KiB."),
+        ('image,prompt\nx,"say ""hi"" y\n', "rows.csv:2: A quote is opened here and never closed."),
         ("\n\n", "rows.csv:1: The file is empty."),
     ],
 )

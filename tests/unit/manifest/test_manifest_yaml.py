@@ -197,7 +197,7 @@ def test_a_pipe_is_refused_and_does_not_block(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b.yaml", "x" * 300 + ".yaml"])
 def test_a_name_that_no_file_can_have_is_a_problem(name: str) -> None:
-    with pytest.raises(ManifestError, match="can't be (read|used)|can't be read"):
+    with pytest.raises(ManifestError, match="can't be read"):
         read_text(Path(name))
 
 

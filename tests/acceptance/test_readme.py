@@ -1,0 +1,60 @@
+"""What the README tells people to type works, and what it names exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from manifest_runner import errors
+from manifest_runner.manifest import load_manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+
+
+def shell_lines() -> list[str]:
+    lines = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
+    return [line.partition("#")[0].strip() for line in lines if line.partition("#")[0].strip()]
+
+
+def test_the_commands_of_a_first_campaign_run_in_their_order(cli):
+    commands = [shlex.split(line)[1:] for line in shell_lines() if line.startswith("manifest-runner")]
+    first = [command for command in commands if any("my-campaign" in word for word in command)]
+    assert [command[0] for command in first] == ["init", "validate", "plan", "run"]
+    for command in first:
+        answer = cli(*command)
+        assert answer.returncode == 0, (command, answer.stderr)
+
+
+def test_its_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = [target for line in shell_lines() if line.startswith("make ") for target in line.split()[1:]]
+    assert {"demo", "test"} <= set(targets)
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_its_manifest_is_one(tmp_path):
+    (block,) = [block for kind, block in BLOCKS if kind == "yaml"]
+    (tmp_path / "m.yaml").write_text(block, encoding="utf-8")
+    assert len(load_manifest(tmp_path / "m.yaml").jobs) == 2
+
+
+def test_every_option_it_names_is_in_a_help_text(cli):
+    known = cli("--help").stdout + "".join(cli(name, "--help").stdout for name in ("run", "plan", "sandbox"))
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
+        assert option in known, option
+
+
+def test_its_exit_codes_are_those_of_the_errors():
+    table = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")]
+    assert table == {0, *(kind.exit_code for kind in kinds)}
+
+
+@pytest.mark.parametrize("place", re.findall(r"`((?:examples|manifest_runner)/[\w./-]*)`", README))
+def test_every_place_it_names_is_there(place):
+    assert (ROOT / place).exists() or place.startswith("examples/out")
