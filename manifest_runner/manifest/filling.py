@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from manifest_runner.manifest.rows import Common, Row
@@ -12,6 +13,7 @@ from manifest_runner.manifest.text import shown
 from manifest_runner.models import Location, Mode, Problem
 
 BUILT_IN = ("external_task_id", "campaign", "mode", "row")
+_MOST_NAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,13 @@ class Scope:
                 what="`{external_task_id}` is used in a text, and this job leaves its id out.",
                 mend="Give it an external_task_id: a made one depends on that text.",
             )
-        there = ", ".join(f"`{{{shown(known)}}}`" for known in sorted({*self.common.known, *BUILT_IN})[:20])
-        return Problem(
-            location=written_at, what=f"`{{{shown(name)}}}` names no value.", mend=f"There are {there}."
-        )
+        what = f"`{{{shown(name)}}}` names no value."
+        return Problem(location=written_at, what=what, mend=_there_are(self.common.known))
+
+
+@lru_cache(maxsize=8)
+def _there_are(known: frozenset[str]) -> str:
+    """The names there are, in words. Thousands of rows can ask for the same."""
+    names = sorted({*known, *BUILT_IN})
+    some = ", ".join(f"`{{{shown(name)}}}`" for name in names[:_MOST_NAMES])
+    return f"There are {some}{' and more' if len(names) > _MOST_NAMES else ''}."

@@ -6,6 +6,7 @@ extension of JSON Schema show the very same words.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -241,5 +242,5 @@ def _listed(names: Iterable[object], word: str) -> str:
     return f"{', '.join(rest)} {word} {last}" if rest else last
 
 
-def _twice(items: list[Any]) -> str:
-    return next((str(item) for number, item in enumerate(items) if item in items[:number]), "")
+def _twice(items: list[str]) -> str:
+    return next(str(item) for item, count in Counter(items).items() if count > 1)

@@ -78,7 +78,8 @@ def _only_sound(container: InputContainer, name: str) -> tuple[AudioStream, Frac
     if not container.streams.audio:
         raise MediaError(f"{name} has no sound in it.", mend="Give a recording of a voice.")
     stream = container.streams.audio[0]
-    if not stream.codec_context.sample_rate or not stream.codec_context.channels or not stream.time_base:
+    codec = stream.codec_context  # None for a codec that FFmpeg does not know, whatever PyAV's types say
+    if not (codec and codec.sample_rate and codec.channels and stream.time_base):
         raise MediaError(f"{name} has no sound that can be read.", mend="Record or export it again.")
     return stream, stream.time_base
 

@@ -18,8 +18,11 @@ from manifest_runner.media.source import FileSource, read
 
 # Pillow only warns of a decompression bomb. A filter set once is safe in threads; catch_warnings is not.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
+# A broken EXIF block costs the picture's rotation and no more: nothing that a person need read on the terminal.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
-_KNOWN = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # the decoders that may see a stranger's bytes
+# The decoders that may see a stranger's bytes. TIFF's is left out: it logs what it dislikes straight to the terminal.
+_KNOWN = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _NAMES = {"MPO": "jpeg"}  # phones put several JPEG pictures into one file; a reader of JPEG takes the first
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height

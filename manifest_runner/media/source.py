@@ -26,6 +26,8 @@ _BASE64_LEAST = 100  # characters; no picture or recording is smaller, and few p
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(https?|file|data|ftp|blob):", re.ASCII | re.IGNORECASE)
 _URL_UNFIT = re.compile(r"[^\x21-\x7e]|[\\<>\"^`{|}]")
+# Control characters (NUL ends a path, others act on a terminal), and halves of a character, which no encoding has.
+_PATH_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SHOWN = 80  # characters of a reference in a message
 _LOOKED_AT = 500  # entries of a folder searched for a near name: a big folder must not slow a big manifest
 
@@ -94,8 +96,8 @@ def parse_reference(text: str) -> Source:
         joined = "".join(stripped.split())
         if len(joined) >= _BASE64_LEAST and len(joined) % 4 == 0 and _BASE64.fullmatch(joined):
             return Base64Source(joined)
-    if "\0" in stripped:
-        raise MediaError("A path can't hold a NUL character.", mend="Remove it.")
+    if unfit := _PATH_UNFIT.search(stripped):
+        raise MediaError(f"The path holds the character {unfit[0]!r}.", mend="Remove it, or rename the file.")
     return FileSource(stripped)
 
 

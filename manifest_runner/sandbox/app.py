@@ -8,33 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import cast
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from manifest_runner.models import ServiceStatus, units_text
 from manifest_runner.sandbox.account import OnceASecond, resource_packs
-from manifest_runner.sandbox.auth import check_authorization
+from manifest_runner.sandbox.edge import EXCEPTION_HANDLERS, RESULTS_PATH, Gate, read_body
 from manifest_runner.sandbox.intake import Intake, check_speech
 from manifest_runner.sandbox.refusals import (
     BAD_PARAMETER,
-    BAD_REQUEST,
     CONTENT_POLICY,
-    INNER_ERROR,
     NOT_FOUND,
     TOO_MANY_TASKS,
-    WRONG_METHOD,
     Refusal,
     bad_parameter,
     envelope,
@@ -42,10 +34,8 @@ from manifest_runner.sandbox.refusals import (
 from manifest_runner.sandbox.rules import (
     MAX_PAGE,
     MAX_PAGE_SIZE,
-    Body,
     CreateOrder,
     create_order,
-    parse_body,
     query_number,
     speech_order,
 )
@@ -66,14 +56,9 @@ from manifest_runner.sandbox.voices import speak
 from manifest_runner.sandbox.workshop import MEDIA, SPEECH_LIFE_MS, Workshop, new_token
 
 AVATAR_PATH = "/v1/videos/avatar/image2video"
-RESULTS_PATH = "/results/"
-MAX_BODY = 40 * 1024 * 1024  # bytes; the largest portrait and recording as Base64 take about 20 MB
-MAX_DRAINED = 4 * MAX_BODY  # read on, without keeping it, so that the client hears the answer
 MAX_TIME_MS = 10**14
 SUFFIX = {ResultRole.VIDEO: "mp4", ResultRole.WATERMARK: "mp4", ResultRole.AUDIO: "mp3"}
 MEDIA_TYPE = {"mp4": "video/mp4", "mp3": "audio/mpeg"}
-
-logger = logging.getLogger(__name__)
 
 
 class AvatarApi:
@@ -201,40 +186,6 @@ class AvatarApi:
         return self._own_base_url
 
 
-class Gate:
-    """Checks the key before anything else is looked at, and logs one line a request: no query, no key, no token."""
-
-    def __init__(self, app: ASGIApp, settings: SandboxSettings) -> None:
-        self._app = app
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def logging_send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                shown = RESULTS_PATH if scope["path"].startswith(RESULTS_PATH) else scope["path"]
-                logger.info("%s %s %d", scope["method"], shown, message["status"])
-            await send(message)
-
-        if not scope["path"].startswith(RESULTS_PATH):
-            try:
-                check_authorization(Headers(scope=scope).get("authorization"), self._settings)
-            except Refusal as refusal:
-                await _drain(receive)
-                await refusal.response()(scope, receive, logging_send)
-                return
-        await self._app(scope, receive, logging_send)
-
-
-async def _drain(receive: Receive) -> None:
-    """Read a refused request to its end: a client that is still sending would meet a reset in place of the answer."""
-    total = 0
-    while total <= MAX_DRAINED:
-        message = await receive()
-        total += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return
-
-
 def build_app(api: AvatarApi, settings: SandboxSettings) -> Starlette:
     app = Starlette(
         routes=[
@@ -246,32 +197,10 @@ def build_app(api: AvatarApi, settings: SandboxSettings) -> Starlette:
             Route(RESULTS_PATH + "{name}", api.result, methods=["GET"]),
         ],
         middleware=[Middleware(Gate, settings=settings)],
-        exception_handlers={
-            Refusal: _refused,
-            HTTPException: _http_error,
-            ClientDisconnect: _gone,
-            Exception: _inner_error,
-        },
+        exception_handlers=EXCEPTION_HANDLERS,
     )
     app.router.redirect_slashes = False
     return app
-
-
-async def read_body(request: Request) -> Body:
-    """The JSON object of a request, refused when it is too large or said to be something else."""
-    content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise Refusal(BAD_REQUEST, "Invalid request: Content-Type must be application/json")
-    kept, total = bytearray(), 0
-    async for chunk in request.stream():
-        total += len(chunk)
-        if total <= MAX_BODY:
-            kept += chunk
-        elif total > MAX_DRAINED:
-            break
-    if total > MAX_BODY:
-        raise Refusal(BAD_REQUEST, f"Invalid request: the body is larger than {MAX_BODY // 1024 // 1024} MB")
-    return parse_body(bytes(kept))
 
 
 def result_url(base_url: str, role: ResultRole, token: str) -> str:
@@ -297,24 +226,3 @@ def names_this_machine(host: str, own_host: str) -> bool:
         return name in ("localhost", own_host) or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    return cast(Refusal, error).response()
-
-
-async def _http_error(_: Request, error: Exception) -> Response:
-    """Starlette's own: no such route, or no such method on it. Either is HTTP 404 at the service."""
-    if cast(HTTPException, error).status_code == 405:
-        return Refusal(WRONG_METHOD, "Wrong method for this address").response()
-    return Refusal(NOT_FOUND, "No such address").response()
-
-
-async def _gone(_: Request, __: Exception) -> Response:
-    """The client hung up while it was sending: nobody hears this."""
-    return Response(status_code=400)
-
-
-async def _inner_error(_: Request, __: Exception) -> Response:
-    """A bug in the sandbox; the server writes its traceback to the error stream."""
-    return Refusal(INNER_ERROR, "Inner error of the sandbox").response()

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from manifest_runner.errors import NeedsPerson, ServiceUnreachable
 from manifest_runner.sandbox.settings import SandboxSettings, new_key_pair
@@ -67,7 +67,9 @@ def start_sandbox(
         settings.state.mkdir(parents=True, exist_ok=True)
         log = (settings.state / LOG_NAME).open("wb")
     except OSError as error:
-        raise NeedsPerson(f"The sandbox can't use the folder {settings.state}: {error.strerror or error}.") from None
+        raise NeedsPerson(
+            f"The sandbox can't use the folder {settings.state}: {error.strerror or error}."
+        ) from None
     with log:
         child = _spawn(settings, log)
         try:
@@ -103,12 +105,11 @@ def _wait_until_ready(child: subprocess.Popen[bytes], log: Path, deadline: float
 def _read_line(child: subprocess.Popen[bytes], until: float) -> bytes:
     """The child's first line, or what there is of it when it ends or the time is over."""
     line = b""
-    if child.stdout is None:
-        return line
+    output = cast(IO[bytes], child.stdout)  # it was started with a pipe
     with selectors.DefaultSelector() as selector:
-        selector.register(child.stdout, selectors.EVENT_READ)
+        selector.register(output, selectors.EVENT_READ)
         while not line.endswith(b"\n") and selector.select(max(0.0, until - time.monotonic())):
-            chunk = os.read(child.stdout.fileno(), 4096)
+            chunk = os.read(output.fileno(), 4096)
             if not chunk:
                 break
             line += chunk
@@ -122,8 +123,7 @@ def _last_lines(log: Path) -> str:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Ask twice, by the closed pipe and by SIGTERM; then insist."""
     for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            pipe.close()
+        cast(IO[bytes], pipe).close()
     child.terminate()
     try:
         child.wait(END_DEADLINE)

@@ -59,8 +59,6 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    # ---- tasks
-
     def add_task(self, new: NewTask, *, slots: int, now_ms: int) -> Task:
         """Check the id, then the slots, then insert: in one transaction, so of two at once only one can win."""
         order = new.order
@@ -148,8 +146,6 @@ class Store:
     def _count_live(self) -> int:
         return int(self._db.execute(f"SELECT count(*) FROM tasks WHERE {LIVE}").fetchone()[0])  # noqa: S608 a constant
 
-    # ---- results
-
     def result_tokens(self, owners: Sequence[int], *, since_ms: int) -> dict[int, dict[ResultRole, str]]:
         """The tokens of results made after `since_ms`, for each of these tasks that has any."""
         found: dict[int, dict[ResultRole, str]] = {}
@@ -176,8 +172,6 @@ class Store:
     def _add_results(self, owner: int, results: Mapping[ResultRole, tuple[str, str]], now_ms: int) -> None:
         rows = [(token, owner, role, file, now_ms) for role, (token, file) in results.items()]
         self._db.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?)", rows)
-
-    # ---- media and speeches
 
     def remember_media(self, kind: str, facts: MediaFacts, *, now_ms: int) -> None:
         with self._transaction():
@@ -221,8 +215,6 @@ class Store:
             [int(audio_id), since_ms],
         ).fetchone()
         return None if row is None else _media(row)
-
-    # ---- the account
 
     def opened_ms(self) -> int:
         """When this account was first served."""

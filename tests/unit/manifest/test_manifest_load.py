@@ -394,5 +394,22 @@ def test_ten_thousand_rows_load_whole_and_in_order(folder: Folder) -> None:
     )
 
 
+def test_of_many_names_some_are_listed(folder: Folder) -> None:
+    names = ", ".join(f"n{number:02}: x" for number in range(30))
+    [problem] = folder.problems(
+        HEAD + f"jobs: [{{external_task_id: a, prompt: '{{n}}', vars: {{{names}}}}}]\n"
+    )
+    assert problem.endswith("`{n15}`, `{n16}` and more.")
+
+
+def test_a_hostile_list_of_tags_is_refused_without_comparing_each_with_each(folder: Folder) -> None:
+    maps = ", ".join(
+        f"{{a{number}: b}}" for number in range(3000)
+    )  # compared pairwise, this takes many seconds
+    problems = folder.problems(HEAD + f"jobs: [{{external_task_id: a, tags: [{maps}]}}]\n")
+    assert len(problems) == 3000
+    assert "`tags[1]` must be text, and this is a map." in problems[0]
+
+
 def test_the_schemas_can_be_printed() -> None:
     assert '"title": "A manifest"' in schema_text("manifest")

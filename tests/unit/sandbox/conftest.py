@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbox_kit import Client
+from sandbox_kit import WEBHOOK_SECRET, Client
 
 from manifest_runner.sandbox import start_sandbox
-
-WEBHOOK_SECRET = "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 AVATAR = "/v1/videos/avatar/image2video"
+WEBHOOK_SECRET = "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
 CODECS = {"mp3": ("mp3", "libmp3lame"), "m4a": ("ipod", "aac"), "aac": ("adts", "aac")}
 
 

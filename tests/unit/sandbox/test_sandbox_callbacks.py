@@ -14,8 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import WEBHOOK_SECRET
-from sandbox_kit import Client
+from sandbox_kit import WEBHOOK_SECRET, Client
 
 from manifest_runner.sandbox.callbacks import Callbacks, signature
 from manifest_runner.sandbox.settings import webhook_key
@@ -100,7 +99,10 @@ async def test_a_delivery_is_tried_again_under_its_own_id_and_given_up_in_the_en
 
 
 async def test_a_receiver_that_is_not_there_holds_nothing_up() -> None:
-    async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(2):
-        async with Callbacks(http, key=None, waits=(0, 60)) as callbacks:
-            callbacks.post("http://127.0.0.1:9/hook", {"task_id": "1"})
-            await asyncio.sleep(0.1)
+    async with (
+        asyncio.timeout(2),
+        httpx.AsyncClient(trust_env=False) as http,
+        Callbacks(http, key=None, waits=(0, 60)) as callbacks,
+    ):
+        callbacks.post("http://127.0.0.1:9/hook", {"task_id": "1"})
+        await asyncio.sleep(0.1)
