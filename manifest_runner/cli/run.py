@@ -133,7 +133,8 @@ async def _with_progress(
     from manifest_runner.runner.progress import Progress
     from manifest_runner.runner.run import carry_out
 
-    expected = sum((step.estimate.high for step in steps if step.estimate), Decimal(0))
+    costs = [step.estimate for step in steps if step.estimate]
+    expected = sum((cost.high if cost.expected is None else cost.expected for cost in costs), Decimal(0))
     progress = Progress(ledger, campaign.manifest.campaign, expected_units=expected)
     showing = asyncio.create_task(progress.run())
     try:

@@ -6,7 +6,14 @@ parse_reference -> read -> probe -> limits -> fingerprint        (preflight does
 
 from manifest_runner.media.audio_probe import probe_audio
 from manifest_runner.media.encode import ready_to_send
-from manifest_runner.media.estimate import DEFAULT_RATES, Estimate, Rates, billed_seconds, estimate
+from manifest_runner.media.estimate import (
+    DEFAULT_RATES,
+    Estimate,
+    Rates,
+    billed_seconds,
+    estimate,
+    estimate_spoken,
+)
 from manifest_runner.media.facts import AudioFacts, ImageFacts
 from manifest_runner.media.fingerprint import fingerprint, fingerprint_parts
 from manifest_runner.media.image_probe import probe_image
@@ -40,6 +47,7 @@ __all__ = [
     "audio_problems",
     "billed_seconds",
     "estimate",
+    "estimate_spoken",
     "fingerprint",
     "fingerprint_parts",
     "image_problems",

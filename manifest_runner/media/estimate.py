@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from manifest_runner.media.limits import AUDIO_MAX_SECONDS, AUDIO_MIN_SECONDS
-from manifest_runner.models import Mode, Units
+from manifest_runner.models import Mode, Speech, Units
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,3 +54,26 @@ def estimate(mode: Mode, seconds: Decimal | None, *, speech: bool, rates: Rates 
     most = billed_seconds(seconds) * rate + call
     least = seconds.to_integral_value(ROUND_FLOOR) * rate + call
     return Estimate(low=least, expected=most, high=most)
+
+
+# Letters a second at normal speed: the slowest, the usual and the fastest reading. Chinese counts syllables.
+_LETTERS_A_SECOND = {
+    "en": (Decimal(8), Decimal(15), Decimal(25)),
+    "zh": (Decimal(3), Decimal("4.5"), Decimal(8)),
+}
+
+
+def estimate_spoken(mode: Mode, speech: Speech, *, rates: Rates = DEFAULT_RATES) -> Estimate:
+    """The cost of a text's text-to-speech call and video, before the service has spoken it: from its length alone."""
+    slow, usual, fast = (
+        min(
+            AUDIO_MAX_SECONDS,
+            max(AUDIO_MIN_SECONDS, Decimal(len(speech.text)) / (letters * speech.voice_speed)),
+        )
+        for letters in _LETTERS_A_SECOND.get(speech.voice_language, _LETTERS_A_SECOND["en"])
+    )
+    return Estimate(
+        low=estimate(mode, fast, speech=True, rates=rates).low,
+        expected=estimate(mode, usual, speech=True, rates=rates).expected,
+        high=estimate(mode, slow, speech=True, rates=rates).high,
+    )

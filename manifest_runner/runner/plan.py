@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from manifest_runner.ledger import AttemptRecord, JobRecord
-from manifest_runner.media import Estimate, JobMedia, Rates, estimate
+from manifest_runner.media import Estimate, JobMedia, Rates, estimate, estimate_spoken
 from manifest_runner.models import Job, JobState
 
 
@@ -92,11 +92,7 @@ def _step(
 ) -> Step:
     changed = changed_fields(facts, record.attempt) if record else ()
     action, why = _decide(record, changed, missing=missing, retry=retry)
-    costs = None
-    if action in (Action.SEND, Action.RESOLVE):
-        costs = estimate(
-            job.mode, facts.seconds if facts else None, speech=job.speech is not None, rates=rates
-        )
+    costs = _costs(job, facts, rates) if action in (Action.SEND, Action.RESOLVE) else None
     return Step(
         external_task_id=job.external_task_id,
         action=action,
@@ -110,6 +106,12 @@ def _step(
         estimate=costs,
         changed=changed,
     )
+
+
+def _costs(job: Job, facts: JobMedia | None, rates: Rates) -> Estimate:
+    if job.speech is not None:
+        return estimate_spoken(job.mode, job.speech, rates=rates)
+    return estimate(job.mode, facts.seconds if facts else None, speech=False, rates=rates)
 
 
 def _decide(  # noqa: PLR0911 - one return a state is the clearest table

@@ -10,7 +10,7 @@ import pytest
 
 from manifest_runner.ledger import AttemptRecord, JobRecord
 from manifest_runner.media import DEFAULT_RATES, AudioFacts, JobMedia
-from manifest_runner.models import Job, JobState, Mode
+from manifest_runner.models import Job, JobState, Mode, Speech
 from manifest_runner.runner.plan import Action, Retry, make_plan
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -175,3 +175,21 @@ def test_without_facts_nothing_counts_as_changed():
         rates=DEFAULT_RATES,
     )
     assert unsent.changed == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "speed", "low", "expected", "high"),
+    [
+        ("x" * 150, "en", "1.0", "2.45", "4.05", "7.65"),  # 6, 10 and 18.75 seconds at 0.4, and the call
+        ("x" * 150, "en", "2.0", "1.25", "2.05", "4.05"),
+        ("好" * 90, "zh", "1.0", "4.45", "8.05", "12.05"),
+        ("Hi", "en", "1.0", "0.85", "0.85", "0.85"),  # never shorter than the service's shortest
+    ],
+)
+def test_a_text_is_estimated_by_its_length(text, language, speed, low, expected, high):
+    speech = Speech(text=text, voice_id="v", voice_language=language, voice_speed=Decimal(speed))
+    spoken = replace(job(), sound_file=None, speech=speech)
+    (step,) = make_plan([spoken], {}, {}, rates=DEFAULT_RATES)
+    assert (step.estimate.low, step.estimate.expected, step.estimate.high) == tuple(
+        map(Decimal, (low, expected, high))
+    )

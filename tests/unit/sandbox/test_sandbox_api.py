@@ -233,7 +233,7 @@ def test_links_build_on_the_host_that_was_asked_unless_it_is_a_stranger_s(
 
 def test_answers_stay_quick_while_videos_are_rendered(client: Client) -> None:
     pictures = [base64_text(picture(400 + 2 * step, 400)) for step in range(4)]
-    sound = base64_text(recording(8))
+    sound = base64_text(recording(4))
     ids = [client.created(image=image, sound_file=sound) for image in pictures]
     times = []
     while client.look(ids[-1])["task_status"] != "succeed":

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from manifest_runner.media import Rates, billed_seconds, estimate
+from manifest_runner.models import Mode
+
+COSTS = [
+    # mode, seconds, with speech, low, expected and high
+    (Mode.STD, "11.3", False, "4.4", "4.8"),  # the one published measurement: 4.4
+    (Mode.PRO, "11.3", False, "8.8", "9.6"),
+    (Mode.STD, "11", False, "4.4", "4.4"),
+    (Mode.STD, "10.999", False, "4", "4.4"),
+    (Mode.STD, "11.001", False, "4.4", "4.8"),
+    (Mode.STD, "2", False, "0.8", "0.8"),
+    (Mode.PRO, "300", False, "240", "240"),
+    (Mode.STD, "11.3", True, "4.45", "4.85"),
+]
+
+
+@pytest.mark.parametrize(("mode", "seconds", "speech", "low", "high"), COSTS)
+def test_whole_seconds_are_billed(mode, seconds, speech, low, high):
+    cost = estimate(mode, Decimal(seconds), speech=speech)
+    assert (cost.low, cost.expected, cost.high) == (Decimal(low), Decimal(high), Decimal(high))
+
+
+@pytest.mark.parametrize(
+    ("mode", "speech", "low", "high"),
+    [
+        (Mode.STD, False, "0.8", "120"),
+        (Mode.PRO, False, "1.6", "240"),
+        (Mode.STD, True, "0.85", "120.05"),
+    ],
+)
+def test_an_unknown_duration_lies_between_the_services_limits(mode, speech, low, high):
+    cost = estimate(mode, None, speech=speech)
+    assert (cost.low, cost.expected, cost.high) == (Decimal(low), None, Decimal(high))
+
+
+def test_other_rates_can_be_given():
+    rates = Rates(std=Decimal("0.5"), pro=Decimal(1), speech=Decimal("0.1"))
+    assert estimate(Mode.STD, Decimal(4), speech=True, rates=rates).high == Decimal("2.1")
+    assert estimate(Mode.PRO, Decimal(4), speech=False, rates=rates).high == Decimal(4)
+
+
+@pytest.mark.parametrize(("seconds", "whole"), [("2", 2), ("2.001", 3), ("2.999", 3), ("0", 0)])
+def test_a_begun_second_counts(seconds, whole):
+    assert billed_seconds(Decimal(seconds)) == whole
