@@ -164,6 +164,17 @@ def _enrol_new(connection: sqlite3.Connection, campaign: str, entry: Enrolment) 
         )
 
 
+def withdraw(connection: sqlite3.Connection, campaign: str, named: frozenset[str]) -> None:
+    """Forget the campaign's jobs that the manifest no longer names and for which nothing was ever sent."""
+    rows = connection.execute(
+        "SELECT external_task_id FROM jobs WHERE campaign = ? AND state = 'pending'"
+        " AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.external_task_id = jobs.external_task_id)",
+        (campaign,),
+    )
+    gone = [(row["external_task_id"],) for row in rows if row["external_task_id"] not in named]
+    connection.executemany("DELETE FROM jobs WHERE external_task_id = ?", gone)
+
+
 def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     """Commit that a create call for this job is about to leave. Must be durable before it does.
 

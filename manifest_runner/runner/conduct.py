@@ -27,6 +27,7 @@ from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.fetch import Fetcher
 from manifest_runner.runner.plan import Action, Step
 from manifest_runner.runner.prepare import Prepared, Preparer
+from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slot, Slots
 from manifest_runner.runner.stop import Stop, stops_the_run
 from manifest_runner.runner.submit import Accepted, SendAgain, Sent, Submitter
@@ -59,6 +60,7 @@ class Conductor:
         fetcher: Fetcher,
         slots: Slots,
         budget: Budget,
+        shelter: Shelter,
         stop: Stop,
     ) -> None:
         self._ledger = ledger
@@ -68,6 +70,7 @@ class Conductor:
         self._fetcher = fetcher
         self._slots = slots
         self._budget = budget
+        self._shelter = shelter
         self._stop = stop
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: asyncio.Queue[Prepared | None] = asyncio.Queue(PREPARED_AHEAD)
@@ -275,12 +278,12 @@ class Conductor:
         return task
 
     async def _wind_up(self, *others: asyncio.Task[Any]) -> None:
-        """Cancel what waits; let create calls that are under way be answered and recorded."""
+        """Cancel what waits; let paid calls that are under way be answered and recorded."""
         self._slots.close()
         everything = {*self._tasks, *others}
         for task in everything:
             task.cancel()
-        await self._submitter.finish()
+        await self._shelter.finish()
         await asyncio.gather(*everything, return_exceptions=True)
 
 

@@ -26,6 +26,7 @@ from manifest_runner.runner.conduct import Conductor, Outcome
 from manifest_runner.runner.fetch import Fetcher
 from manifest_runner.runner.plan import Action, Retry, Step, make_plan
 from manifest_runner.runner.prepare import Preparer
+from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slots
 from manifest_runner.runner.speak import Speaker
 from manifest_runner.runner.stop import Stop, stops_the_run
@@ -96,8 +97,9 @@ def survey(
 
 
 def enrol(ledger: Ledger, campaign: str, jobs: Sequence[Job], steps: Sequence[Step]) -> None:
-    """Make the manifest's jobs known to the ledger, in its order."""
+    """Make the manifest's jobs known to the ledger, in its order; forget those that it no longer names."""
     estimates = {step.external_task_id: step.estimate.expected if step.estimate else None for step in steps}
+    ledger.write_now(writes.withdraw, campaign, frozenset(job.external_task_id for job in jobs))
     entries = [
         writes.Enrolment(job=job, position=position, units_estimated=estimates.get(job.external_task_id))
         for position, job in enumerate(jobs)
@@ -121,7 +123,7 @@ async def carry_out(
             await ledger.write(writes.fetch_again, step.external_task_id, step.why)
     stop = Stop()
     budget = _budget(ledger, manifest)
-    slots = Slots(manifest.concurrency)
+    slots, shelter = Slots(manifest.concurrency), Shelter()
     async with AvatarClient(service.base_url, service.credentials, timeouts=options.timeouts) as client:
         with _signals_stop(stop):
             await _hello(client)
@@ -129,6 +131,7 @@ async def carry_out(
                 ledger=ledger,
                 client=client,
                 budget=budget,
+                shelter=shelter,
                 campaign=manifest.campaign,
                 call_units=options.rates.speech,
             )
@@ -142,7 +145,7 @@ async def carry_out(
                     timeouts=options.timeouts,
                     rates=options.rates,
                 ),
-                submitter=Submitter(ledger=ledger, client=client, stop=stop),
+                submitter=Submitter(ledger=ledger, client=client, stop=stop, shelter=shelter),
                 watcher=Watcher(
                     ledger=ledger,
                     client=client,
@@ -159,6 +162,7 @@ async def carry_out(
                 ),
                 slots=slots,
                 budget=budget,
+                shelter=shelter,
                 stop=stop,
             )
             return await conductor.run(steps)

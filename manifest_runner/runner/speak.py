@@ -17,6 +17,7 @@ from manifest_runner.errors import RequestPhase, ServiceError, ServiceRefused, T
 from manifest_runner.ledger import Ledger, SpeechRecord, speeches
 from manifest_runner.models import Speech, Units, units_text, utc_now
 from manifest_runner.runner.budget import Budget
+from manifest_runner.runner.shelter import Shelter
 from manifest_runner.service import AvatarClient, SpeechRequest, next_delay
 
 AUDIO_ID_LIFE = timedelta(days=29)  # the service takes them for 30 days; the job still has to wait for a slot
@@ -28,11 +29,19 @@ class Speaker:
     """Hands out the audio of a text, made now or earlier."""
 
     def __init__(
-        self, *, ledger: Ledger, client: AvatarClient, budget: Budget, campaign: str, call_units: Units
+        self,
+        *,
+        ledger: Ledger,
+        client: AvatarClient,
+        budget: Budget,
+        shelter: Shelter,
+        campaign: str,
+        call_units: Units,
     ) -> None:
         self._ledger = ledger
         self._client = client
         self._budget = budget
+        self._shelter = shelter
         self._campaign = campaign
         self._call_units = call_units
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -63,6 +72,10 @@ class Speaker:
     async def _make(self, key: str, speech: Speech) -> SpeechRecord:
         reservation = f"speech:{key}"
         await self._budget.reserve(reservation, self._call_units)
+        return await self._shelter.run(self._call(reservation, key, speech))
+
+    async def _call(self, reservation: str, key: str, speech: Speech) -> SpeechRecord:
+        """The call and the record of its answer: never left half-way, since a lost answer can't be looked up."""
         await self._ledger.write(speeches.asked, key, self._campaign)
         request = SpeechRequest(
             text=speech.text,

@@ -8,15 +8,14 @@ could still be carried out, and asking again; only a second "not there" lets the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from manifest_runner.errors import ServiceError, ServiceRefused, TransportFault
 from manifest_runner.ledger import AttemptRecord, Ledger, writes
 from manifest_runner.models import JobState
 from manifest_runner.runner.again import Cause
 from manifest_runner.runner.prepare import Prepared
+from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.stop import Stop, reason_to_stop
 from manifest_runner.service import (
     MAY_EXIST_ALREADY,
@@ -31,8 +30,6 @@ from manifest_runner.service import (
     meaning_of,
     repeat_safely,
 )
-
-T = TypeVar("T")
 
 LOOK_UP_TRIES = 8  # some two minutes
 
@@ -72,16 +69,16 @@ Sent = Accepted | SendAgain | Over
 class Submitter:
     """Sends create calls and settles the ones whose outcome is in doubt."""
 
-    def __init__(self, *, ledger: Ledger, client: AvatarClient, stop: Stop) -> None:
+    def __init__(self, *, ledger: Ledger, client: AvatarClient, stop: Stop, shelter: Shelter) -> None:
         self._ledger = ledger
         self._client = client
         self._stop = stop
-        self._unfinished: set[asyncio.Task[object]] = set()
+        self._shelter = shelter
         self.calls = 0
 
     async def send(self, prepared: Prepared, why: str) -> Sent:
         """Commit the intent, POST, and record what is known."""
-        answer = await self._to_the_end(self._post(prepared, why))
+        answer = await self._shelter.run(self._post(prepared, why))
         if isinstance(answer, _InDoubt):
             return await self._settle_doubt(
                 answer.attempt, sent=answer.sent, judgement=answer.judgement, error=answer.error
@@ -96,18 +93,6 @@ class Submitter:
         judgement = Judgement(Verdict.IN_DOUBT, "an earlier run ended before its answer was recorded")
         sent = asyncio.get_running_loop().time()
         return await self._settle_doubt(attempt, sent=sent, judgement=judgement, error=None)
-
-    async def finish(self) -> None:
-        """Wait for POSTs that are under way to be answered and recorded, also when the run is stopping."""
-        while self._unfinished:
-            await asyncio.wait(self._unfinished)
-
-    async def _to_the_end(self, work: Awaitable[T]) -> T:
-        """Once begun, a POST and the recording of its answer are not cancelled: `finish` waits for them."""
-        task: asyncio.Task[T] = asyncio.ensure_future(work)
-        self._unfinished.add(task)
-        task.add_done_callback(self._unfinished.discard)
-        return await asyncio.shield(task)
 
     async def _post(self, prepared: Prepared, why: str) -> Sent | _InDoubt:
         attempt = await self._ledger.write(writes.intend, prepared.intent(why))
@@ -173,11 +158,11 @@ class Submitter:
             await asyncio.sleep(max(0.0, sent + attempt.settle_seconds - loop.time()))
             task = await self._look_up(attempt)
         if task is not None:
-            return await self._to_the_end(self._adopt(attempt, task))
+            return await self._shelter.run(self._adopt(attempt, task))
         if refused:
-            return await self._to_the_end(self._reject(attempt, refused))
+            return await self._shelter.run(self._reject(attempt, refused))
         why = f"{judgement.why}; asked twice, the service does not have it"
-        await self._to_the_end(self._back_to_pending(attempt, why))
+        await self._shelter.run(self._back_to_pending(attempt, why))
         return SendAgain(Cause.NOT_FOUND, why=why)
 
     async def _look_up(self, attempt: AttemptRecord) -> Task | None:

@@ -59,3 +59,16 @@ def test_init_overwrites_nothing(cli):
     again = cli("init", "here")
     assert again.returncode == 2
     assert "Already there" in again.stderr
+
+
+def test_a_row_that_was_taken_out_before_it_was_sent_is_forgotten(cli, tmp_path):
+    cli("init", ".")
+    assert cli("run", "campaign.yaml", "--budget-units", "2.5").returncode == 5
+    report = tmp_path / "out" / "first-campaign" / "report.json"
+    jobs = json.loads(report.read_text())["jobs"]
+    (unsent,) = [job["external_task_id"] for job in jobs if job["outcome"] == "pending"]
+    lines = (tmp_path / "campaign.yaml").read_text().splitlines(keepends=True)
+    start = next(number for number, line in enumerate(lines) if unsent in line)
+    (tmp_path / "campaign.yaml").write_text("".join(lines[:start] + lines[start + 3 :]))
+    assert cli("run", "campaign.yaml").returncode == 0
+    assert [job["outcome"] for job in json.loads(report.read_text())["jobs"]] == ["done"]
