@@ -90,8 +90,8 @@ def _counted(container: InputContainer, stream: AudioStream, tick: Fraction, kin
     seconds = Fraction(0)
     for packet in container.demux(stream):
         seconds += (packet.duration or 0) * tick
-        # The MP3 encoder's delay and padding are silence that players leave out. It's 0.18 s at 8 kHz.
-        if kind == "mp3" and packet.has_sidedata("skip_samples"):
+        # The encoder's delay and padding are silence that players leave out. It's 0.18 s in an MP3 at 8 kHz.
+        if kind in ("mp3", "m4a") and packet.has_sidedata("skip_samples"):
             skip = bytes(packet.get_sidedata("skip_samples"))
             seconds -= Fraction(sum(struct.unpack_from("<II", skip)), rate)
         if seconds > COUNT_UP_TO:

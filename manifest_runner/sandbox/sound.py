@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 SAMPLE_RATE = 48_000  # Hz, of everything that is decoded here
 FRAME_RATE = 25  # pictures a second; the envelope has one level for each
@@ -104,12 +106,12 @@ def pcm_blocks(source: bytes | Path, format_name: str) -> Iterator[Pcm]:
         raise BadRecording(f"can't be decoded as {format_name} ({type(error).__name__})") from None
 
 
-def _is_cover(stream: av.VideoStream) -> bool:
-    """Whether a picture stream is the cover of an album rather than a film."""
-    return av.stream.Disposition.attached_pic in stream.disposition
+def _is_cover(stream: VideoStream) -> bool:
+    """Whether a picture stream is the cover of an album rather than a film: covers are still pictures."""
+    return stream.codec_context.name in ("mjpeg", "png")
 
 
-def _decoded(container: av.container.InputContainer) -> Iterator[AudioFrame]:
+def _decoded(container: InputContainer) -> Iterator[AudioFrame]:
     good = bad = 0
     for packet in container.demux(container.streams.audio[0]):
         try:
