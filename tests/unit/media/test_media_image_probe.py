@@ -38,7 +38,9 @@ def test_a_phones_file_of_several_jpegs_is_a_jpeg():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize(("orientation", "size"), [(1, (320, 400)), (3, (320, 400)), (6, (400, 320)), (8, (400, 320))])
+@pytest.mark.parametrize(
+    ("orientation", "size"), [(1, (320, 400)), (3, (320, 400)), (6, (400, 320)), (8, (400, 320))]
+)
 def test_the_sides_are_those_that_people_see(kind, orientation, size):
     facts = probe_image(rotated(kind, orientation))
     assert (facts.width, facts.height) == size
@@ -80,7 +82,7 @@ def test_exif_behind_the_pixels_of_a_png_is_not_waited_for():
     ],
 )
 def test_what_is_no_picture_is_called_what_it_is(data, words):
-    with pytest.raises(MediaError, match="^'x.png' is no picture that can be read") as caught:
+    with pytest.raises(MediaError, match=r"^'x\.png' is no picture that can be read") as caught:
         probe_image(data, name="'x.png'")
     assert words in caught.value.what
     assert "JPEG or PNG" in caught.value.mend
@@ -103,7 +105,16 @@ FLIPPED[len(FLIPPED) // 2] ^= 0xFF
         WHOLE_JPEG[:10],
         picture(kind="JPEG", progressive=True)[:-2],
     ],
-    ids=["no IEND", "half a png", "a png's start", "a bad sum", "no EOI", "half a jpeg", "a jpeg's start", "progressive"],
+    ids=[
+        "no IEND",
+        "half a png",
+        "a png's start",
+        "a bad sum",
+        "no EOI",
+        "half a jpeg",
+        "a jpeg's start",
+        "progressive",
+    ],
 )
 def test_a_cut_or_damaged_picture_is_refused(data):
     with pytest.raises(MediaError, match="damaged or cut off") as caught:
@@ -152,7 +163,12 @@ def test_no_damage_escapes_as_anything_but_a_media_error(kind):
 def test_a_broken_exif_block_puts_nothing_on_the_terminal(tmp_path: Path):
     path = tmp_path / "broken.jpg"
     path.write_bytes(picture(kind="JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x04\x01\x12\0\x03\0\0"))
-    code = "import sys; from pathlib import Path; from manifest_runner.media import probe_image as p; p(Path(sys.argv[1]))"
+    code = (
+        "import sys; from pathlib import Path; from manifest_runner.media import probe_image\n"
+        "probe_image(Path(sys.argv[1]))"
+    )
     # In a program of its own, because pytest turns every warning into an error.
-    ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
