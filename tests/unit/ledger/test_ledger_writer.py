@@ -1,0 +1,125 @@
+"""The writing thread: durable before it answers, one bad write spoils no other, a full disk stops everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from manifest_runner.errors import LedgerBusy, LedgerError, LedgerMismatch
+from manifest_runner.ledger import open_for_reading, open_ledger, queries, writes
+from manifest_runner.ledger.connection import open_for_writing
+from manifest_runner.ledger.writer import Writer
+from manifest_runner.models import Job
+
+
+def enrolment(key: str) -> writes.Enrolment:
+    job = Job(external_task_id=key, image="a.png", sound_file="a.mp3", output=f"{key}.mp4")
+    return writes.Enrolment(job=job, position=0, units_estimated=None)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.sqlite3"
+
+
+def test_many_writes_at_once_all_land(path):
+    writer = Writer(open_for_writing(path), path)
+    futures = [
+        writer.submit(lambda connection, n=n: writes.enrol(connection, "c", [enrolment(f"job-{n}")]))
+        for n in range(300)
+    ]
+    writer.start()  # what queued up before is written in groups
+    for future in futures:
+        future.result(10)
+    writer.close()
+    with open_for_reading(path) as connection:
+        assert sum(queries.counts(connection, "c").values()) == 300
+
+
+def test_one_bad_write_spoils_no_other(path):
+    writer = Writer(open_for_writing(path), path)
+    good = writer.submit(lambda connection: writes.enrol(connection, "c", [enrolment("a")]))
+    broken = writer.submit(
+        lambda connection: connection.execute("INSERT INTO migrations VALUES (1, 'again')")
+    )
+    wrong = writer.submit(lambda connection: {}["nothing"])
+    after = writer.submit(lambda connection: writes.enrol(connection, "c", [enrolment("b")]))
+    writer.start()
+    assert good.result(10) is None
+    assert isinstance(broken.exception(10), sqlite3.IntegrityError)
+    assert isinstance(wrong.exception(10), KeyError)
+    assert after.result(10) is None
+    writer.close()
+    with open_for_reading(path) as connection:
+        assert [record.external_task_id for record in queries.jobs(connection, "c")] == ["a", "b"]
+
+
+def test_a_full_disk_breaks_it_for_good(path):
+    connection = open_for_writing(path)
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    writer = Writer(connection, path)
+    writer.start()
+    jobs = [enrolment(f"job-{n}") for n in range(2000)]
+    with pytest.raises(LedgerError, match="full"):
+        writer.submit(lambda c: writes.enrol(c, "c", jobs)).result(10)
+    with pytest.raises(LedgerError):  # even one that would fit: nothing more may be sent
+        writer.submit(lambda c: writes.enrol(c, "c", [enrolment("small")])).result(10)
+    writer.close()
+    with open_for_reading(path) as reader:
+        assert queries.counts(reader, "c") == {}
+
+
+def test_what_was_answered_survives_a_kill(path):
+    code = (
+        "import sys, time, pathlib; sys.path.insert(0, sys.argv[2])\n"
+        "from test_ledger_writer import *\n"
+        "with open_ledger(pathlib.Path(sys.argv[1]), account='test') as ledger:\n"
+        "    ledger.write_now(writes.enrol, 'c', [enrolment('kept')])\n"
+        "    print('written', flush=True); time.sleep(60)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(path), str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout.readline() == "written\n"
+        with pytest.raises(LedgerBusy) as busy, open_ledger(path, account="test"):
+            pass
+        assert busy.value.exit_code == 6
+        assert str(child.pid) in str(busy.value)
+        with open_for_reading(path) as connection:  # reading is possible at any time
+            assert queries.owner(connection).pid == child.pid
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+    with open_ledger(path, account="test") as ledger:  # a dead owner holds nothing
+        assert ledger.read(queries.job, "kept") is not None
+        assert ledger.read(queries.owner).pid == os.getpid()
+    with open_for_reading(path) as connection:
+        assert queries.owner(connection) is None
+
+
+def test_a_ledger_is_one_accounts(path):
+    with open_ledger(path, account="sandbox"):
+        pass
+    with pytest.raises(LedgerMismatch, match="sandbox") as mismatch, open_ledger(path, account="kling:host"):
+        pass
+    assert mismatch.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough to be read" * 40, b"\x00" * 4096]
+)
+def test_a_damaged_file_is_refused_and_left_as_it_is(path, content):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(LedgerError), open_ledger(path, account="test"):
+        pass
+    assert path.read_bytes() == content

@@ -1,0 +1,181 @@
+"""The report of a ledger: valid against its schema, adding up exactly, safe to open in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from manifest_runner.errors import UsageError
+from manifest_runner.ledger import open_for_reading, open_ledger, speeches, writes
+from manifest_runner.manifest import schema_text
+from manifest_runner.media import DEFAULT_RATES
+from manifest_runner.models import Job, JobState, ServiceStatus, utc_now
+from manifest_runner.report import collect, summary_lines, write_reports
+
+
+def job(key: str, **fields: object) -> Job:
+    return Job(external_task_id=key, image="a.png", sound_file="a.mp3", output=f"{key}.mp4", **fields)
+
+
+class Book:
+    """A ledger filled as a run would fill it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(
+        self,
+        ledger,
+        key: str,
+        to: JobState,
+        *,
+        units: str | None = None,
+        message: str | None = None,
+        **fields,
+    ):
+        entry = job(key, **fields)
+        ledger.write_now(
+            writes.enrol, "c", [writes.Enrolment(job=entry, position=0, units_estimated=Decimal(2))]
+        )
+        if to is JobState.PENDING:
+            return
+        intent = writes.Intent(
+            job=entry,
+            fingerprint="1:f",
+            fingerprint_parts={},
+            settle_seconds=1,
+            units_estimated=Decimal(2),
+            units_reserved=Decimal(2),
+            why="sent",
+        )
+        attempt = ledger.write_now(writes.intend, intent)
+        if to is JobState.REJECTED:
+            ledger.write_now(writes.not_created, attempt.attempt_id, to, message or "refused", code=1201)
+            return
+        accepted = writes.Acceptance(
+            attempt_id=attempt.attempt_id,
+            task_id="1",
+            status=ServiceStatus.SUBMITTED,
+            request_id="r",
+            why="ok",
+        )
+        ledger.write_now(writes.accepted, accepted)
+        if to is JobState.RUNNING:
+            return
+        ending = writes.Ending(
+            attempt_id=attempt.attempt_id,
+            status=ServiceStatus.FAILED if to is JobState.FAILED else ServiceStatus.SUCCEED,
+            message=message,
+            video_seconds=Decimal("3.2"),
+            units_deducted=None if units is None else Decimal(units),
+            request_id="r",
+            ended_at=utc_now(),
+        )
+        ledger.write_now(writes.ended, ending)
+        if to is JobState.DONE:
+            kept = writes.Keeping(
+                attempt_id=attempt.attempt_id,
+                file=entry.output,
+                watermark_file=None,
+                sha256="0" * 64,
+                bytes=10,
+                video_seconds=Decimal("3.2"),
+            )
+            ledger.write_now(writes.kept, kept)
+
+    def report(self, folder: Path) -> tuple[dict, list[dict[str, str]], str]:
+        with (
+            open_for_reading(self.path) as connection,
+            collect(
+                connection, "c", rates=DEFAULT_RATES, manifest_name="c.yaml", service="sandbox"
+            ) as report,
+        ):
+            files = write_reports(report, folder)
+            summary = "\n".join(summary_lines(report, files))
+        with files.csv.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return json.loads(files.json.read_text(encoding="utf-8")), rows, summary
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    return Book(tmp_path / "ledger.sqlite3")
+
+
+def test_every_outcome_adds_up_and_fits_the_schema(book, tmp_path):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        book.add(ledger, "done-1", JobState.DONE, units="0.1")
+        book.add(ledger, "done-2", JobState.DONE, units="0.2")
+        book.add(ledger, "silent", JobState.DONE, units=None)
+        book.add(ledger, "failed", JobState.FAILED, units="0", message="content risk control")
+        book.add(ledger, "refused", JobState.REJECTED)
+        book.add(ledger, "running", JobState.RUNNING)
+        book.add(ledger, "waiting", JobState.PENDING)
+        ledger.write_now(speeches.asked, "k", "c")
+        ledger.write_now(
+            speeches.made,
+            "k",
+            audio_id="a",
+            seconds=None,
+            units=Decimal("0.05"),
+            request_id=None,
+            made_at=utc_now(),
+        )
+        ledger.write_now(speeches.asked, "lost", "c")
+    report, rows, summary = book.report(tmp_path / "out")
+    Draft202012Validator(json.loads(schema_text("report"))).validate(report)
+    totals = report["totals"]
+    assert totals["units_deducted"] == "0.35", "decimal, not 0.35000000000000003"
+    assert totals["jobs_units_unknown"] == 1
+    assert totals["by_outcome"] == {"done": 3, "failed": 1, "rejected": 1, "running": 1, "pending": 1}
+    deducted = {line["external_task_id"]: line["units_deducted"] for line in report["jobs"]}
+    assert deducted["silent"] is None, "a figure that was not given is unknown, never 0"
+    assert (deducted["refused"], deducted["failed"], deducted["waiting"]) == ("0", "0", None)
+    assert len(rows) == totals["jobs"] == 7
+    assert "gave no figure" in summary
+    assert "content risk control" in summary
+    assert "lost" in summary
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", " =", "＝"])
+def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(book, tmp_path, start):
+    text = f"{start}HYPERLINK(1)"
+    with open_ledger(book.path, account="sandbox") as ledger:
+        book.add(ledger, "one", JobState.FAILED, message=text, vars={"name": text}, tags=(text,))
+    report, rows, _ = book.report(tmp_path)
+    for column in ("var.name", "tags", "message"):
+        assert rows[0][column].startswith("'"), column
+    assert report["jobs"][0]["vars"] == {"name": text}, "JSON runs nothing: it keeps what was written"
+
+
+def test_ids_that_look_like_numbers_stay_text(book, tmp_path):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        for key in ("007", "1e5", "NA"):
+            book.add(ledger, key, JobState.PENDING)
+    report, rows, _ = book.report(tmp_path)
+    assert sorted(row["external_task_id"] for row in rows) == ["007", "1e5", "NA"]
+    assert sorted(line["external_task_id"] for line in report["jobs"]) == ["007", "1e5", "NA"]
+
+
+def test_a_campaign_that_the_ledger_does_not_have(book):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        book.add(ledger, "one", JobState.PENDING)
+    with (
+        open_for_reading(book.path) as connection,
+        pytest.raises(UsageError, match="has no jobs"),
+        collect(connection, "other", rates=DEFAULT_RATES, manifest_name="m", service="s"),
+    ):
+        pass
+
+
+def test_a_reader_cannot_write(book):
+    with open_ledger(book.path, account="sandbox"):
+        pass
+    with open_for_reading(book.path) as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        writes.clear_owner(connection)
