@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-CONFIRMED_HOSTS = ".klingai.com"
+SERVICE_HOSTS = ".klingai.com"
+KEYS = ("KLING_API_KEY", "KLING_ACCESS_KEY", "KLING_SECRET_KEY")
 
 
 class DecimalText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.5
@@ -154,9 +155,14 @@ def environment() -> dict[str, str]:
     """The KLING_ variables: the environment's, and for those it lacks a `.env` file's in the current folder."""
     from dotenv import dotenv_values
 
-    from_file = dotenv_values(".env") if Path(".env").is_file() else {}
-    merged = {**{name: value or "" for name, value in from_file.items()}, **os.environ}
-    return {name: value for name, value in merged.items() if name.startswith("KLING_") and value}
+    file_values = dotenv_values(".env") if Path(".env").is_file() else {}
+    from_file = {name: value for name, value in file_values.items() if name.startswith("KLING_") and value}
+    own = {name: value for name, value in os.environ.items() if name.startswith("KLING_") and value}
+    address = from_file.get("KLING_BASE_URL")
+    if address and "KLING_BASE_URL" not in own and any(name in own for name in KEYS):
+        # A folder from somebody else can hold a .env: it must not lead a key from the environment to a stranger.
+        _refuse_stranger(address, "The .env file in this folder")
+    return {**from_file, **own}
 
 
 def service_address(manifest: Manifest, asked: str | None, variables: dict[str, str]) -> str:
@@ -166,19 +172,26 @@ def service_address(manifest: Manifest, asked: str | None, variables: dict[str, 
     service's own nor this machine's has to be confirmed by the person who holds the key.
     """
     from manifest_runner.service import DEFAULT_BASE_URL, check_base_url
-    from manifest_runner.service.base_url import host_of, is_loopback
 
     trusted = asked or variables.get("KLING_BASE_URL")
     if trusted:
         return check_base_url(trusted)
     if manifest.service.base_url is None:
         return DEFAULT_BASE_URL
-    url = check_base_url(manifest.service.base_url)
+    return _refuse_stranger(manifest.service.base_url, str(manifest.path))
+
+
+def _refuse_stranger(address: str, who: str) -> str:
+    """The checked address, when it is the service's own or this machine's. Raises UsageError for any other."""
+    from manifest_runner.service import check_base_url
+    from manifest_runner.service.base_url import host_of, is_loopback
+
+    url = check_base_url(address)
     host = host_of(url)
-    if not (is_loopback(host) or host.endswith(CONFIRMED_HOSTS)):
+    if not (is_loopback(host) or host.endswith(SERVICE_HOSTS)):
         raise UsageError(
-            f"{manifest.path} sends your key to {host}, which is not an address of the service that we know.",
-            mend=f"If that is right, confirm it: --base-url {url} (or set KLING_BASE_URL).",
+            f"{who} would send your key to {host}, which is not an address of the service that we know.",
+            mend=f"If that is right, confirm it: --base-url {url} (or set KLING_BASE_URL in the environment).",
         )
     return url
 

@@ -137,7 +137,10 @@ class Fetcher:
                 async with self._open_result(url, offset=have, etag=etag) as stream:
                     have = have if stream.resumed else 0
                     etag = stream.etag
-                    with part.open("r+b" if have else "wb") as file:
+                    if not have:
+                        # What lies there is an earlier run's rest, or a link that would lead the bytes elsewhere.
+                        await asyncio.to_thread(part.unlink, missing_ok=True)
+                    with part.open("r+b" if have else "xb") as file:
                         file.seek(have)
                         file.truncate()
                         async for chunk in stream.chunks:

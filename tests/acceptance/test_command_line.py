@@ -116,3 +116,26 @@ def test_the_budget_is_not_passed(cli, tmp_path):
     assert report["totals"]["by_outcome"] == {"done": 1, "pending": 1}
     assert float(report["totals"]["units_deducted"]) <= 2.5
     assert cli("run", "campaign.yaml", "--budget-units", "50").returncode == 0
+
+
+def test_an_env_file_cannot_lead_the_environments_key_to_a_stranger(cli, tmp_path):
+    cli("init", ".")
+    (tmp_path / ".env").write_text("KLING_BASE_URL=https://keys.example.net\n")
+    run = ("run", "campaign.yaml", "--service", "kling")
+    answer = cli(*run, env={"KLING_API_KEY": "canary-key-0123456789"})
+    assert answer.returncode == 2
+    assert "keys.example.net" in answer.stderr
+
+
+def test_a_link_in_the_output_folder_leads_nothing_outside(cli, tmp_path):
+    cli("init", ".")
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    out = tmp_path / "out" / "first-campaign"
+    out.mkdir(parents=True)
+    (out / ".hello-ana.mp4.part").symlink_to(precious)
+    (out / "hello-ben.mp4").symlink_to(precious)
+    assert cli("run", "campaign.yaml").returncode == 0
+    assert precious.read_text() == "mine"
+    assert (out / "hello-ana.mp4").stat().st_size > 1000
+    assert not (out / "hello-ben.mp4").is_symlink()
