@@ -45,6 +45,7 @@ class Steps:
         key: str,
         *,
         reserved: str = "5",
+        estimate: str | None = "4.4",
         fingerprint: str = "1:abc",
         settle: float = 90.0,
         **fields: object,
@@ -54,6 +55,7 @@ class Steps:
             fingerprint=fingerprint,
             fingerprint_parts={"image": "aa"},
             settle_seconds=settle,
+            units_estimated=Decimal(estimate) if estimate else None,
             units_reserved=Decimal(reserved),
             why="it is due",
         )

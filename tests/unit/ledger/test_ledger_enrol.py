@@ -1,0 +1,101 @@
+"""What becomes of a manifest's rows that the ledger doesn't know, knows, or has sent."""
+
+from decimal import Decimal
+
+import pytest
+
+from manifest_runner.ledger import queries, writes
+from manifest_runner.models import JobState, Mode
+
+
+def test_a_new_row_is_pending_with_all_its_values(connection, steps):
+    steps.enrol(
+        "a", estimate="8.8", mode=Mode.PRO, watermark=True, tags=("intro", "ünï"), vars={"first_name": "Ana"}
+    )
+    record = steps.record("a")
+    assert (record.state, record.mode, record.watermark) == (JobState.PENDING, Mode.PRO, True)
+    assert (record.tags, record.vars) == (("intro", "ünï"), {"first_name": "Ana"})
+    assert (record.units_estimated, record.output, record.attempts) == (Decimal("8.8"), "a.mp4", ())
+    [event] = queries.events_of(connection, "a")
+    assert (event.from_state, event.to_state) == (None, JobState.PENDING)
+
+
+def test_enrolling_again_changes_nothing(connection, steps):
+    steps.enrol("a", "b")
+    before = (list(queries.jobs(connection, "spring")), queries.events_of(connection, "a"))
+    steps.enrol("a", "b")
+    assert (list(queries.jobs(connection, "spring")), queries.events_of(connection, "a")) == before
+
+
+def test_a_row_that_was_not_sent_follows_the_manifest_in_everything(steps):
+    steps.enrol("a")
+    steps.enrol(
+        "a", estimate=None, mode=Mode.PRO, watermark=True, output="new.mp4", tags=("t",), vars={"k": "v"}
+    )
+    record = steps.record("a")
+    assert (record.mode, record.watermark, record.output) == (Mode.PRO, True, "new.mp4")
+    assert (record.units_estimated, record.tags, record.vars) == (None, ("t",), {"k": "v"})
+
+
+def test_a_row_in_flight_keeps_what_was_paid_for(steps):
+    steps.enrol("a")
+    steps.intend("a")
+    steps.enrol("a", estimate="99", mode=Mode.PRO, watermark=True, output="new.mp4", tags=("t",))
+    record = steps.record("a")
+    assert (record.mode, record.watermark, record.units_estimated) == (Mode.STD, False, Decimal("4.4"))
+    assert (record.output, record.tags) == ("new.mp4", ("t",))
+
+
+def test_a_done_row_keeps_its_file_and_where_it_lies(steps):
+    steps.enrol("a")
+    steps.run("a")
+    steps.enrol("a", mode=Mode.PRO, output="new.mp4", tags=("t",))
+    record = steps.record("a")
+    assert (record.output, record.file, record.mode, record.tags) == ("a.mp4", "a.mp4", Mode.STD, ("t",))
+
+
+def test_rows_take_the_order_of_the_newest_manifest(connection, steps):
+    steps.enrol("a", "b", "c")
+    steps.enrol("c", "a", "b")
+    assert [record.external_task_id for record in queries.jobs(connection, "spring")] == ["c", "a", "b"]
+
+
+def test_an_id_that_another_jobs_later_attempt_has_is_a_conflict(connection, steps):
+    steps.enrol("x")
+    steps.fail("x")
+    assert steps.intend("x").attempt_id == "x-r2"
+
+    steps.enrol("x-r2")
+
+    record = steps.record("x-r2")
+    assert record.state is JobState.CONFLICT
+    assert "job 'x'" in record.why
+    assert [event.to_state for event in queries.events_of(connection, "x-r2")] == [
+        JobState.PENDING,
+        JobState.CONFLICT,
+    ]
+
+
+def test_withdrawing_forgets_only_what_was_never_sent_and_is_not_named(connection, steps):
+    steps.enrol("named", "unsent", "sent", "back-to-pending")
+    steps.run("sent")
+    attempt = steps.intend("back-to-pending")
+    writes.not_created(connection, attempt.attempt_id, JobState.PENDING, "no connection was made")
+    steps.enrol("elsewhere", campaign="autumn")
+
+    writes.withdraw(connection, "spring", frozenset({"named"}))
+
+    assert {record.external_task_id for record in queries.jobs(connection, "spring")} == {
+        "named",
+        "sent",
+        "back-to-pending",
+    }
+    assert steps.state("elsewhere") is JobState.PENDING
+
+
+@pytest.mark.parametrize("campaign", ["spring", "autumn"])
+def test_ids_of_other_campaigns_are_told_apart(connection, steps, campaign):
+    steps.enrol("a", campaign="spring")
+    steps.enrol("b", campaign="autumn")
+    other = {"spring": {"b": "autumn"}, "autumn": {"a": "spring"}}
+    assert queries.claimed_elsewhere(connection, campaign) == other[campaign]
