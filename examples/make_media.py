@@ -16,9 +16,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image
-from portrait import GUIDE, PRESENTER, draw
-from voice import RATE, Samples, speak
+from studio.people import GUIDE, PRESENTER
+from studio.portrait import draw
+from studio.voice import RATE, Samples, speak
 
 PORTRAITS = {"presenter.png": PRESENTER, "guide.jpg": GUIDE}
 
@@ -66,11 +66,7 @@ def make_portraits(folder: Path) -> None:
     for name, person in PORTRAITS.items():
         picture = draw(person)
         if name.endswith(".png"):
-            # 256 colours picked for this picture, and dithered: a third of the size, and no difference to the eye.
-            colours = picture.quantize(256)
-            picture.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG).save(
-                folder / name, optimize=True
-            )
+            picture.save(folder / name, optimize=True)
         else:
             picture.save(folder / name, quality=92, optimize=True)
         print(f"{folder / name}: drawn")

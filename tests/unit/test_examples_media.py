@@ -81,7 +81,7 @@ def test_the_recordings_are_loud_and_not_clipped(name):
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_with_espeak_the_words_are_spoken(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    from voice import RATE, speak
+    from studio.voice import RATE, speak
 
     sound, maker = speak("Thank you for your time.", voice="en-gb+m3", pitch=118)
     assert maker == "espeak-ng"

@@ -1,0 +1,1 @@
+"""What the example media are drawn and spoken with."""
