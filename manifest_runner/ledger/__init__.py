@@ -3,7 +3,7 @@
 All SQL of the runner is in this package.
 """
 
-from manifest_runner.ledger import queries, speeches, writes
+from manifest_runner.ledger import enrolment, ownership, queries, speeches, writes
 from manifest_runner.ledger.connection import open_for_reading
 from manifest_runner.ledger.ledger import Ledger, open_ledger
 from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner, SpeechRecord
@@ -15,8 +15,10 @@ __all__ = [
     "Ledger",
     "Owner",
     "SpeechRecord",
+    "enrolment",
     "open_for_reading",
     "open_ledger",
+    "ownership",
     "queries",
     "speeches",
     "writes",

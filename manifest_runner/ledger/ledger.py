@@ -16,7 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from filelock import FileLock, Timeout
 
 from manifest_runner.errors import LedgerBusy, LedgerError
-from manifest_runner.ledger import queries, writes
+from manifest_runner.ledger import ownership, queries
 from manifest_runner.ledger.connection import ledger_errors, open_for_reading, open_for_writing
 from manifest_runner.ledger.records import Owner
 from manifest_runner.ledger.writer import Writer
@@ -74,9 +74,9 @@ def open_ledger(path: Path, *, account: str) -> Iterator[Ledger]:
         writer = Writer(connection, path)
         writer.start()
         try:
-            writer.submit(partial(writes.bind_account, account=account)).result()
+            writer.submit(partial(ownership.bind_account, account=account)).result()
             me = Owner(host=socket.gethostname(), pid=os.getpid(), since=utc_now())
-            writer.submit(partial(writes.set_owner, owner=me)).result()
+            writer.submit(partial(ownership.set_owner, owner=me)).result()
             try:
                 with open_for_reading(path) as reader:
                     yield Ledger(path, writer, reader)
@@ -88,7 +88,7 @@ def open_ledger(path: Path, *, account: str) -> Iterator[Ledger]:
 
 def _forget_owner(writer: Writer) -> None:
     try:
-        writer.submit(writes.clear_owner).result()
+        writer.submit(ownership.clear_owner).result()
     except LedgerError:
         return  # the file broke during the run, which was said then; the lock itself is freed all the same
 

@@ -1,17 +1,17 @@
-"""Everything that is written to the ledger. Each function is one short transaction when run by the Writer."""
+"""What happens to a job, written to the ledger. Each function is one short transaction when run by the Writer."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from manifest_runner.errors import LedgerMismatch
 from manifest_runner.ledger import queries
-from manifest_runner.ledger.records import AttemptRecord, Owner
+from manifest_runner.ledger.columns import paid_columns, units_column
+from manifest_runner.ledger.records import AttemptRecord
 from manifest_runner.ledger.transitions import IllegalTransition, move, record_event
 from manifest_runner.models import (
     Job,
@@ -23,15 +23,6 @@ from manifest_runner.models import (
     utc_now,
     utc_text,
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Enrolment:
-    """A row of the manifest on its way into the ledger."""
-
-    job: Job
-    position: int
-    units_estimated: Units | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,98 +74,6 @@ class Keeping:
     video_seconds: Decimal
 
 
-def bind_account(connection: sqlite3.Connection, account: str) -> None:
-    """Tie a new ledger to one account's side; refuse to use it for another.
-
-    An id that is done on the sandbox is not done on the live service: one file must not hold both.
-    """
-    bound = queries.account(connection)
-    if bound is None:
-        connection.execute("INSERT INTO meta (key, value) VALUES ('account', ?)", (account,))
-    elif bound != account:
-        raise LedgerMismatch(
-            f"This ledger holds jobs of {bound}; this run is for {account}.",
-            mend="Keep one ledger and one output folder for each service: name others with --ledger and --out.",
-        )
-
-
-def set_owner(connection: sqlite3.Connection, owner: Owner) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO owner (one, host, pid, since) VALUES (1, ?, ?, ?)",
-        (owner.host, owner.pid, utc_text(owner.since)),
-    )
-
-
-def clear_owner(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM owner")
-
-
-def enrol(connection: sqlite3.Connection, campaign: str, enrolments: Iterable[Enrolment]) -> None:
-    """Make the manifest's rows known. A row that was sent keeps what was sent; the rest follows the manifest."""
-    for entry in enrolments:
-        job = entry.job
-        row = connection.execute(
-            "SELECT state FROM jobs WHERE external_task_id = ?", (job.external_task_id,)
-        ).fetchone()
-        if row is None:
-            _enrol_new(connection, campaign, entry)
-            continue
-        connection.execute(
-            "UPDATE jobs SET campaign = ?, position = ?, tags = ?, vars = ? WHERE external_task_id = ?",
-            (campaign, entry.position, *_free_columns(job), job.external_task_id),
-        )
-        state = JobState(row["state"])
-        if state is not JobState.DONE:
-            connection.execute(
-                "UPDATE jobs SET output = ? WHERE external_task_id = ?", (job.output, job.external_task_id)
-            )
-        if state is JobState.PENDING:
-            connection.execute(
-                "UPDATE jobs SET mode = ?, watermark = ?, units_estimated = ? WHERE external_task_id = ?",
-                (*_paid_columns(job), _units(entry.units_estimated), job.external_task_id),
-            )
-
-
-def _enrol_new(connection: sqlite3.Connection, campaign: str, entry: Enrolment) -> None:
-    job = entry.job
-    connection.execute(
-        "INSERT INTO jobs (external_task_id, campaign, position, state, mode, watermark, output, tags, vars,"
-        " units_estimated, queued_at) VALUES (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)",
-        (
-            job.external_task_id,
-            campaign,
-            entry.position,
-            *_paid_columns(job),
-            job.output,
-            *_free_columns(job),
-            _units(entry.units_estimated),
-            utc_text(utc_now()),
-        ),
-    )
-    record_event(connection, job.external_task_id, None, JobState.PENDING, "read from the manifest")
-    holder = connection.execute(
-        "SELECT external_task_id FROM attempts WHERE attempt_id = ?", (job.external_task_id,)
-    ).fetchone()
-    if holder is not None:
-        # Looking this id up at the service would show the other job's task, and its video would pass for this one.
-        foreign_id(
-            connection,
-            job.external_task_id,
-            f"a later attempt of job {holder['external_task_id']!r} already has this id: give the job another",
-        )
-
-
-def withdraw(connection: sqlite3.Connection, campaign: str, named: frozenset[str]) -> None:
-    """Forget the campaign's jobs that the manifest no longer names and for which nothing was ever sent."""
-    rows = connection.execute(
-        "SELECT external_task_id FROM jobs WHERE campaign = ? AND state = 'pending'"
-        " AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.external_task_id = jobs.external_task_id)",
-        (campaign,),
-    )
-    gone = [(row["external_task_id"],) for row in rows if row["external_task_id"] not in named]
-    connection.executemany("DELETE FROM jobs WHERE external_task_id = ?", gone)
-
-
 def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     """Commit that a create call for this job is about to leave. Must be durable before it does.
 
@@ -211,7 +110,7 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     connection.execute(
         "UPDATE jobs SET mode = ?, watermark = ?, output = ?, units_estimated = ?, file = NULL, watermark_file = NULL,"
         " sha256 = NULL, bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
-        (*_paid_columns(job), job.output, _units(intent.units_estimated), key),
+        (*paid_columns(job), job.output, units_column(intent.units_estimated), key),
     )
     return _attempt(connection, identity)
 
@@ -314,7 +213,7 @@ def ended(connection: sqlite3.Connection, ending: Ending) -> None:
             ending.message,
             utc_text(ending.ended_at),
             str(ending.video_seconds) if ending.video_seconds is not None else None,
-            _units(ending.units_deducted),
+            units_column(ending.units_deducted),
             ending.attempt_id,
         ),
     )
@@ -364,15 +263,3 @@ def _attempt(connection: sqlite3.Connection, identity: str) -> AttemptRecord:
     if row is None:
         raise IllegalTransition(f"The ledger has no attempt {identity!r}.")
     return AttemptRecord.from_row(row)
-
-
-def _paid_columns(job: Job) -> tuple[str, int]:
-    return job.mode, int(job.watermark)
-
-
-def _free_columns(job: Job) -> tuple[str, str]:
-    return json.dumps(list(job.tags)), json.dumps(dict(job.vars))
-
-
-def _units(units: Units | None) -> str | None:
-    return units_text(units) if units is not None else None

@@ -18,7 +18,7 @@ from manifest_runner.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
-from manifest_runner.ledger import JobRecord, Ledger, queries, writes
+from manifest_runner.ledger import JobRecord, Ledger, enrolment, queries, writes
 from manifest_runner.media import DEFAULT_RATES, Preflight, Rates
 from manifest_runner.models import Job, JobState, Manifest, Problem, Units
 from manifest_runner.runner.budget import Budget
@@ -99,13 +99,13 @@ def survey(
 def enrol(ledger: Ledger, campaign: str, jobs: Sequence[Job], steps: Sequence[Step]) -> None:
     """Make the manifest's jobs known to the ledger, in its order; forget those that it no longer names."""
     estimates = {step.external_task_id: step.estimate.expected if step.estimate else None for step in steps}
-    ledger.write_now(writes.withdraw, campaign, frozenset(job.external_task_id for job in jobs))
+    ledger.write_now(enrolment.withdraw, campaign, frozenset(job.external_task_id for job in jobs))
     entries = [
-        writes.Enrolment(job=job, position=position, units_estimated=estimates.get(job.external_task_id))
+        enrolment.Enrolment(job=job, position=position, units_estimated=estimates.get(job.external_task_id))
         for position, job in enumerate(jobs)
     ]
     for start in range(0, len(entries), queries.CHUNK):
-        ledger.write_now(writes.enrol, campaign, entries[start : start + queries.CHUNK])
+        ledger.write_now(enrolment.enrol, campaign, entries[start : start + queries.CHUNK])
 
 
 async def carry_out(
@@ -122,50 +122,71 @@ async def carry_out(
         if step.record is not None and step.record.state is JobState.DONE and step.action is Action.FETCH:
             await ledger.write(writes.fetch_again, step.external_task_id, step.why)
     stop = Stop()
-    budget = _budget(ledger, manifest)
-    slots, shelter = Slots(manifest.concurrency), Shelter()
     async with AvatarClient(service.base_url, service.credentials, timeouts=options.timeouts) as client:
         with _signals_stop(stop):
             await _hello(client)
-            speaker = Speaker(
+            conductor = _conductor(
+                manifest,
                 ledger=ledger,
                 client=client,
-                budget=budget,
-                shelter=shelter,
-                campaign=manifest.campaign,
-                call_units=options.rates.speech,
-            )
-            conductor = Conductor(
-                ledger=ledger,
-                preparer=Preparer(
-                    ledger=ledger,
-                    client=client,
-                    speaker=speaker,
-                    folder=manifest.folder,
-                    timeouts=options.timeouts,
-                    rates=options.rates,
-                ),
-                submitter=Submitter(ledger=ledger, client=client, stop=stop, shelter=shelter),
-                watcher=Watcher(
-                    ledger=ledger,
-                    client=client,
-                    stop=stop,
-                    pace=LOCAL_PACE if service.local else options.pace,
-                    task_timeout=options.task_timeout,
-                ),
-                fetcher=Fetcher(
-                    ledger=ledger,
-                    client=client,
-                    open_result=partial(open_result, base_url=service.base_url, timeouts=options.timeouts),
-                    folder=folder,
-                    received=options.received,
-                ),
-                slots=slots,
-                budget=budget,
-                shelter=shelter,
+                service=service,
+                folder=folder,
+                options=options,
                 stop=stop,
             )
             return await conductor.run(steps)
+
+
+def _conductor(
+    manifest: Manifest,
+    *,
+    ledger: Ledger,
+    client: AvatarClient,
+    service: Service,
+    folder: Path,
+    options: RunOptions,
+    stop: Stop,
+) -> Conductor:
+    """A conductor with all its collaborators around one ledger, one client, one budget."""
+    budget, shelter = _budget(ledger, manifest), Shelter()
+    speaker = Speaker(
+        ledger=ledger,
+        client=client,
+        budget=budget,
+        shelter=shelter,
+        campaign=manifest.campaign,
+        call_units=options.rates.speech,
+    )
+    return Conductor(
+        ledger=ledger,
+        preparer=Preparer(
+            ledger=ledger,
+            client=client,
+            speaker=speaker,
+            folder=manifest.folder,
+            timeouts=options.timeouts,
+            rates=options.rates,
+        ),
+        submitter=Submitter(ledger=ledger, client=client, stop=stop, shelter=shelter),
+        watcher=Watcher(
+            ledger=ledger,
+            client=client,
+            stop=stop,
+            pace=LOCAL_PACE if service.local else options.pace,
+            task_timeout=options.task_timeout,
+        ),
+        fetcher=Fetcher(
+            ledger=ledger,
+            client=client,
+            open_result=partial(open_result, base_url=service.base_url, timeouts=options.timeouts),
+            folder=folder,
+            received=options.received,
+        ),
+        slots=Slots(manifest.concurrency),
+        budget=budget,
+        shelter=shelter,
+        stop=stop,
+    )
 
 
 def exit_code(outcome: Outcome, states: Mapping[JobState, int]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from manifest_runner.ledger import AttemptRecord, JobRecord, queries, writes
+from manifest_runner.ledger import AttemptRecord, JobRecord, enrolment, queries, writes
 from manifest_runner.ledger.connection import open_for_writing
 from manifest_runner.models import Job, JobState, ServiceStatus
 
@@ -27,14 +27,14 @@ class Steps:
         self, *ids: str, campaign: str = "spring", estimate: str | None = "4.4", **fields: object
     ) -> None:
         entries = [
-            writes.Enrolment(
+            enrolment.Enrolment(
                 job=self.job(key, **fields),
                 position=position,
                 units_estimated=Decimal(estimate) if estimate else None,
             )
             for position, key in enumerate(ids)
         ]
-        writes.enrol(self.connection, campaign, entries)
+        enrolment.enrol(self.connection, campaign, entries)
 
     def job(self, key: str, **fields: object) -> Job:
         given = {"image": "face.png", "output": f"{key}.mp4", "sound_file": "voice.mp3"} | fields

@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 
 from manifest_runner.errors import LedgerBusy, LedgerError
-from manifest_runner.ledger import open_for_reading, open_ledger, queries, writes
+from manifest_runner.ledger import enrolment, open_for_reading, open_ledger, ownership, queries
 from manifest_runner.ledger.connection import open_for_writing
 from manifest_runner.ledger.writer import BATCH, Writer
 from manifest_runner.models import Job
@@ -26,21 +26,21 @@ from manifest_runner.models import Job
 WRITES_UNTIL_KILLED = """
 import sys
 from pathlib import Path
-from manifest_runner.ledger import open_ledger, writes
+from manifest_runner.ledger import enrolment, open_ledger
 from manifest_runner.models import Job
 
 with open_ledger(Path(sys.argv[1]), account="test") as ledger:
     for number in range(1_000_000):
         job = Job(external_task_id=f"job-{number}", image="a.png", sound_file="a.mp3", output=f"{number}.mp4")
-        entry = writes.Enrolment(job=job, position=number, units_estimated=None)
-        ledger.write_now(writes.enrol, "spring", [entry])
+        entry = enrolment.Enrolment(job=job, position=number, units_estimated=None)
+        ledger.write_now(enrolment.enrol, "spring", [entry])
         print(job.external_task_id, flush=True)
 """
 
 
 def enrol(connection: sqlite3.Connection, key: str) -> str:
     job = Job(external_task_id=key, image="a.png", sound_file="a.mp3", output=f"{key}.mp4")
-    writes.enrol(connection, "spring", [writes.Enrolment(job=job, position=0, units_estimated=None)])
+    enrolment.enrol(connection, "spring", [enrolment.Enrolment(job=job, position=0, units_estimated=None)])
     return key
 
 
@@ -185,7 +185,7 @@ def test_a_held_ledger_is_refused_by_name_and_a_dead_owners_is_taken_over(ledger
 
 def test_a_held_ledger_whose_owner_is_not_written_yet_is_refused_as_well(ledger_path):
     with open_ledger(ledger_path, account="test") as ledger:
-        ledger.write_now(writes.clear_owner)
+        ledger.write_now(ownership.clear_owner)
         with (
             pytest.raises(LedgerBusy, match="Another runner holds"),
             open_ledger(ledger_path, account="test"),

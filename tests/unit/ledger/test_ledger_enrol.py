@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from manifest_runner.ledger import queries, writes
+from manifest_runner.ledger import enrolment, queries, writes
 from manifest_runner.models import JobState, Mode
 
 
@@ -83,7 +83,7 @@ def test_withdrawing_forgets_only_what_was_never_sent_and_is_not_named(connectio
     writes.not_created(connection, attempt.attempt_id, JobState.PENDING, "no connection was made")
     steps.enrol("elsewhere", campaign="autumn")
 
-    writes.withdraw(connection, "spring", frozenset({"named"}))
+    enrolment.withdraw(connection, "spring", frozenset({"named"}))
 
     assert {record.external_task_id for record in queries.jobs(connection, "spring")} == {
         "named",

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from manifest_runner.errors import LedgerBusy, LedgerError, LedgerMismatch
-from manifest_runner.ledger import open_for_reading, open_ledger, queries, writes
+from manifest_runner.ledger import enrolment, open_for_reading, open_ledger, queries
 from manifest_runner.ledger.connection import open_for_writing
 from manifest_runner.ledger.writer import Writer
 from manifest_runner.models import Job
 
 
-def enrolment(key: str) -> writes.Enrolment:
+def entry(key: str) -> enrolment.Enrolment:
     job = Job(external_task_id=key, image="a.png", sound_file="a.mp3", output=f"{key}.mp4")
-    return writes.Enrolment(job=job, position=0, units_estimated=None)
+    return enrolment.Enrolment(job=job, position=0, units_estimated=None)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 def test_many_writes_at_once_all_land(path):
     writer = Writer(open_for_writing(path), path)
     futures = [
-        writer.submit(lambda connection, n=n: writes.enrol(connection, "c", [enrolment(f"job-{n}")]))
+        writer.submit(lambda connection, n=n: enrolment.enrol(connection, "c", [entry(f"job-{n}")]))
         for n in range(300)
     ]
     writer.start()  # what queued up before is written in groups
@@ -44,12 +44,12 @@ def test_many_writes_at_once_all_land(path):
 
 def test_one_bad_write_spoils_no_other(path):
     writer = Writer(open_for_writing(path), path)
-    good = writer.submit(lambda connection: writes.enrol(connection, "c", [enrolment("a")]))
+    good = writer.submit(lambda connection: enrolment.enrol(connection, "c", [entry("a")]))
     broken = writer.submit(
         lambda connection: connection.execute("INSERT INTO migrations VALUES (1, 'again')")
     )
     wrong = writer.submit(lambda connection: {}["nothing"])
-    after = writer.submit(lambda connection: writes.enrol(connection, "c", [enrolment("b")]))
+    after = writer.submit(lambda connection: enrolment.enrol(connection, "c", [entry("b")]))
     writer.start()
     assert good.result(10) is None
     assert isinstance(broken.exception(10), sqlite3.IntegrityError)
@@ -66,11 +66,11 @@ def test_a_full_disk_breaks_it_for_good(path):
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
     writer = Writer(connection, path)
     writer.start()
-    jobs = [enrolment(f"job-{n}") for n in range(2000)]
+    jobs = [entry(f"job-{n}") for n in range(2000)]
     with pytest.raises(LedgerError, match="full"):
-        writer.submit(lambda c: writes.enrol(c, "c", jobs)).result(10)
+        writer.submit(lambda c: enrolment.enrol(c, "c", jobs)).result(10)
     with pytest.raises(LedgerError):  # even one that would fit: nothing more may be sent
-        writer.submit(lambda c: writes.enrol(c, "c", [enrolment("small")])).result(10)
+        writer.submit(lambda c: enrolment.enrol(c, "c", [entry("small")])).result(10)
     writer.close()
     with open_for_reading(path) as reader:
         assert queries.counts(reader, "c") == {}
@@ -81,7 +81,7 @@ def test_what_was_answered_survives_a_kill(path):
         "import sys, time, pathlib; sys.path.insert(0, sys.argv[2])\n"
         "from test_ledger_writer import *\n"
         "with open_ledger(pathlib.Path(sys.argv[1]), account='test') as ledger:\n"
-        "    ledger.write_now(writes.enrol, 'c', [enrolment('kept')])\n"
+        "    ledger.write_now(enrolment.enrol, 'c', [entry('kept')])\n"
         "    print('written', flush=True); time.sleep(60)\n"
     )
     child = subprocess.Popen(

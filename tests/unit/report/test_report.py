@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from manifest_runner.errors import UsageError
-from manifest_runner.ledger import open_for_reading, open_ledger, speeches, writes
+from manifest_runner.ledger import enrolment, open_for_reading, open_ledger, ownership, speeches, writes
 from manifest_runner.manifest import schema_text
 from manifest_runner.media import DEFAULT_RATES
 from manifest_runner.models import Job, JobState, ServiceStatus, utc_now
@@ -41,7 +41,7 @@ class Book:
     ):
         entry = job(key, **fields)
         ledger.write_now(
-            writes.enrol, "c", [writes.Enrolment(job=entry, position=0, units_estimated=Decimal(2))]
+            enrolment.enrol, "c", [enrolment.Enrolment(job=entry, position=0, units_estimated=Decimal(2))]
         )
         if to is JobState.PENDING:
             return
@@ -178,4 +178,4 @@ def test_a_reader_cannot_write(book):
     with open_ledger(book.path, account="sandbox"):
         pass
     with open_for_reading(book.path) as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
-        writes.clear_owner(connection)
+        ownership.clear_owner(connection)

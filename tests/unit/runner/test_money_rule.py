@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from manifest_runner.errors import AccountPaused, CredentialsError
-from manifest_runner.ledger import open_ledger, queries, writes
+from manifest_runner.ledger import enrolment, open_ledger, queries, writes
 from manifest_runner.media import JobMedia
 from manifest_runner.models import Job, JobState
 from manifest_runner.runner.again import Cause
@@ -136,8 +136,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     server = await asyncio.start_server(service.handle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     with open_ledger(tmp_path / "ledger.sqlite3", account="test") as ledger:
-        entry = writes.Enrolment(job=JOB, position=0, units_estimated=None)
-        ledger.write_now(writes.enrol, "c", [entry])
+        entry = enrolment.Enrolment(job=JOB, position=0, units_estimated=None)
+        ledger.write_now(enrolment.enrol, "c", [entry])
         async with AvatarClient(url, ApiKey("k" * 20), timeouts=Timeouts(create_seconds=2)) as client:
             yield Desk(
                 Submitter(ledger=ledger, client=client, stop=stop, shelter=Shelter()), service, ledger, stop
