@@ -17,16 +17,27 @@ from types import MappingProxyType
 Units = Decimal
 """What the service bills in. Never a float."""
 
+_LARGEST_QUANTITY = Decimal(10**12)
+_SMALLEST_EXPONENT = (
+    -30
+)  # a sum of binary floats has up to 17 digits after the point; beyond 30 it is a trick
 
-def units_from(value: object) -> Units | None:
-    """The units in a reply's field; None for what can't be trusted (missing, NaN, words, negative)."""
+
+def quantity_from(value: object) -> Units | None:
+    """Units or seconds from a reply or a person; None for what can't be any (missing, NaN, words, negative).
+
+    An exponent makes a short text a number of a billion digits: what is beyond reason either way is None too.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     try:
-        units = Decimal(value.strip() if isinstance(value, str) else value)
+        quantity = Decimal(value.strip() if isinstance(value, str) else value)
     except InvalidOperation:
         return None
-    return units if units.is_finite() and units >= 0 else None
+    if not quantity.is_finite() or not 0 <= quantity <= _LARGEST_QUANTITY:
+        return None
+    exponent = quantity.as_tuple().exponent
+    return quantity if isinstance(exponent, int) and exponent >= _SMALLEST_EXPONENT else None
 
 
 def units_text(units: Units) -> str:

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from manifest_runner.errors import ManifestError, UsageError
-from manifest_runner.models import Manifest, ServiceName
+from manifest_runner.models import Manifest, ServiceName, quantity_from
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,11 +34,8 @@ class DecimalText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
         if isinstance(value, Decimal):
             return value
-        try:
-            units = Decimal(value)
-        except InvalidOperation:
-            self.fail(f"{value!r} is no number of units.", param, ctx)
-        if not units.is_finite() or units < 0:
+        units = quantity_from(value)
+        if units is None:
             self.fail(f"{value!r} is no number of units.", param, ctx)
         return units
 

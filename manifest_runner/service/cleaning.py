@@ -7,16 +7,10 @@ import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from manifest_runner.models import Units, units_from
-
 LONGEST_MESSAGE = 500
 _LONGEST_ID = 256
 _LONGEST_URL = 8192
 _EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000  # the years 2000 to 2100
-_LARGEST_QUANTITY = Decimal(10**12)
-_SMALLEST_EXPONENT = (
-    -30
-)  # a sum of binary floats has up to 17 digits after the point; beyond 30 it is a trick
 _UNWANTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # control, invisible, half a surrogate pair
 
 
@@ -54,15 +48,6 @@ def moment_from(value: object) -> datetime | None:
     if isinstance(value, bool) or not isinstance(value, int) or not _EARLIEST_MS <= value <= _LATEST_MS:
         return None
     return datetime.fromtimestamp(value // 1000, UTC).replace(microsecond=value % 1000 * 1000)
-
-
-def quantity_from(value: object) -> Units | None:
-    """Units or seconds. An exponent can make a short text a number of a billion digits: those are refused."""
-    quantity = units_from(value)
-    if quantity is None or quantity > _LARGEST_QUANTITY:
-        return None
-    exponent = quantity.as_tuple().exponent
-    return quantity if isinstance(exponent, int) and exponent >= _SMALLEST_EXPONENT else None
 
 
 def flag_from(value: object) -> bool | None:

@@ -13,13 +13,12 @@ from datetime import datetime
 from types import MappingProxyType
 
 from manifest_runner.errors import GarbledReply
-from manifest_runner.models import ServiceStatus, Units
+from manifest_runner.models import ServiceStatus, Units, quantity_from
 from manifest_runner.service.cleaning import (
     flag_from,
     id_from,
     message_from,
     moment_from,
-    quantity_from,
     url_from,
 )
 from manifest_runner.service.strict_json import parse_json

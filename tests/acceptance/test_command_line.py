@@ -37,6 +37,7 @@ def test_schemas_are_printed_as_json(cli, name):
         (("run", "missing.yaml"), "missing.yaml"),
         (("validate", "."), "folder"),
         (("run", "campaign.yaml", "--budget-units", "lots"), "no number of units"),
+        (("run", "campaign.yaml", "--budget-units", "1e999999999"), "no number of units"),
         (("report", "campaign.yaml"), "no ledger"),
     ],
 )

@@ -78,7 +78,7 @@ def test_the_recordings_are_loud_and_not_clipped(name):
     assert 0.3 < loudest < 1
 
 
-@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="2026-11-24: espeak-ng is not installed")
 def test_with_espeak_the_words_are_spoken(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     from studio.voice import RATE, speak

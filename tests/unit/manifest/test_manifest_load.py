@@ -219,7 +219,7 @@ def test_a_missing_file_and_a_folder(folder: Folder) -> None:
         load_manifest(Path())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="2026-11-24: root may read everything")
 def test_a_file_that_may_not_be_read(folder: Folder) -> None:
     path = folder.write("m.yaml", "version: 1\n")
     path.chmod(0)

@@ -16,7 +16,7 @@ from manifest_runner.media import Base64Source, FileSource, UrlSource, parse_ref
 
 LONG = base64.b64encode(picture()).decode()
 NOBODY = 65_534
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="2026-11-24: looks at /proc, which Linux alone has")
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ def test_started_by_hand_the_module_points_at_the_command() -> None:
     assert (done.returncode, "manifest-runner sandbox" in done.stderr) == (2, True)
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+@pytest.mark.skipif(not has_ipv6(), reason="2026-11-24: this machine has no IPv6 loopback")
 def test_it_serves_on_ipv6_too(tmp_path: Path) -> None:
     found: list[int] = []
 

@@ -320,7 +320,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl
     """A server's context for `localhost`, whose maker this process trusts while the test runs."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
+        pytest.skip("2026-11-24: needs openssl to make a certificate")
     key, made = tmp_path / "key.pem", tmp_path / "made.pem"
     options = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     names = ["-addext", "subjectAltName=DNS:localhost"]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifest_runner.errors import GarbledReply
-from manifest_runner.models import ServiceStatus
+from manifest_runner.models import ServiceStatus, quantity_from
 from manifest_runner.service import replies
-from manifest_runner.service.cleaning import id_from, message_from, moment_from, quantity_from, url_from
+from manifest_runner.service.cleaning import id_from, message_from, moment_from, url_from
 from manifest_runner.service.replies import ResourcePack, Video
 
 FULL_TASK = {
