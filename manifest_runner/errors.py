@@ -57,7 +57,8 @@ class ManifestError(ManifestRunnerError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         count = len(problems)
-        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the manifest.")
+        how_many = "Many problems" if count > 100 else f"{count} problem{'s' if count != 1 else ''}"
+        super().__init__(f"{how_many} in the manifest.")
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
@@ -126,7 +127,11 @@ class ServiceError(ManifestRunnerError):
 
 
 class ServiceRefused(ServiceError):
-    """The service answered with an envelope whose code is not 0."""
+    """The service answered with an envelope whose code is not 0.
+
+    `what` is our own short sentence; `said` the service's own words, on one line and without our keys. `renewed`:
+    the token was what it refused, and has been made anew since, so that the same call may pass now.
+    """
 
     def __init__(
         self,
@@ -134,15 +139,23 @@ class ServiceRefused(ServiceError):
         *,
         code: int,
         http_status: int,
+        said: str | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
+        renewed: bool = False,
         mend: str = "",
     ) -> None:
         super().__init__(what, mend=mend)
         self.code = code
         self.http_status = http_status
+        self.said = said
         self.request_id = request_id
         self.retry_after = retry_after  # seconds, already capped
+        self.renewed = renewed
+
+    def __str__(self) -> str:
+        said = f"It says: {self.said}" if self.said else ""
+        return " ".join(part for part in (self.what, said, self.mend) if part)
 
 
 class GarbledReply(ServiceError):

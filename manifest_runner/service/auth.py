@@ -5,6 +5,7 @@ Keys come from the environment only. No key, secret or token appears in a repr o
 
 from __future__ import annotations
 
+import hashlib
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from datetime import timedelta
 import jwt
 
 from manifest_runner.errors import CredentialsError
+from manifest_runner.service.cleaning import BLOTTED
 
 API_KEY, ACCESS_KEY, SECRET_KEY = "KLING_API_KEY", "KLING_ACCESS_KEY", "KLING_SECRET_KEY"
 
@@ -21,6 +23,8 @@ _LIFE_SECONDS = 1800
 _EARLY_SECONDS = 5  # `nbf` lies this far back, so that two clocks a little apart still agree
 _RENEW_AFTER_SECONDS = _LIFE_SECONDS * 2 / 3
 _BLIND_SHIFT = timedelta(minutes=-5)  # "not valid yet", and no Date header to measure the clocks by
+_FINGERPRINT_ROUNDS = 200_000  # some 0.05 s: trying many keys against a fingerprint is made slow
+_FINGERPRINT_BYTES = 6
 _SHORTEST_REDACTED = 8  # blotting out shorter texts would maul messages more than it protects
 
 _WAYS_OUT = (
@@ -71,6 +75,21 @@ def credentials_from(environment: Mapping[str, str]) -> Credentials:
     raise CredentialsError(what, mend=_WAYS_OUT)
 
 
+def key_fingerprint(credentials: Credentials) -> str:
+    """12 hexadecimal digits that tell one account's key from another's and can't be turned back into it.
+
+    Of a pair it is the access key that counts: a new secret for it is still the same account's.
+    """
+    if isinstance(credentials, ApiKey):
+        kind, key = "api-key", credentials.key
+    else:
+        kind, key = "access-key", credentials.access_key
+    salt = f"manifest-runner {kind}".encode()
+    return hashlib.pbkdf2_hmac(
+        "sha256", key.encode(), salt, _FINGERPRINT_ROUNDS, dklen=_FINGERPRINT_BYTES
+    ).hex()
+
+
 def _checked(name: str, value: str) -> str:
     """A key that a header can carry: printable ASCII without spaces. Names the variable, never the value."""
     if not all("!" <= character <= "~" for character in value):
@@ -100,6 +119,7 @@ class TokenSource:
         self._monotonic = monotonic
         self._shift = timedelta(0)
         self._token: str | None = None
+        self.generation = 0  # goes up each time the token is replaced because the service refused it
         self._made_wall = 0.0
         self._made_monotonic = 0.0
 
@@ -119,21 +139,23 @@ class TokenSource:
     def renew(self) -> None:
         """Drops the kept token (the service called it expired)."""
         self._token = None
+        self.generation += 1
 
     def shift(self, clock_skew: timedelta | None) -> None:
         """Makes tokens by the service's clock: `clock_skew` is service minus local, None where unmeasured."""
         self._shift = _BLIND_SHIFT if clock_skew is None else clock_skew
         self._token = None
+        self.generation += 1
 
-    def redact(self, text: str) -> str:
-        """The text with our keys and the current token blotted out: services quote what they were sent."""
+    def redact(self, text: str, sent: str) -> str:
+        """The text with our keys, and the token that was sent, blotted out: services quote what they were sent."""
+        if len(text) < _SHORTEST_REDACTED:
+            return text
         mine = self._credentials
-        secrets = (
-            [mine.key] if isinstance(mine, ApiKey) else [self._token or "", mine.secret_key, mine.access_key]
-        )
-        for secret in secrets:
+        keys = [mine.key] if isinstance(mine, ApiKey) else [mine.secret_key, mine.access_key]
+        for secret in (sent, *keys):
             if len(secret) >= _SHORTEST_REDACTED:
-                text = text.replace(secret, "***")
+                text = text.replace(secret, BLOTTED)
         return text
 
     def _fresh(self) -> bool:

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 LONGEST_MESSAGE = 500
+BLOTTED = "***"
+"""What stands in a reply where it quoted one of our keys."""
+
 _LONGEST_ID = 256
 _LONGEST_URL = 8192
 _EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000  # the years 2000 to 2100
@@ -24,12 +27,22 @@ def message_from(value: object, *, longest: int = LONGEST_MESSAGE) -> str | None
 
 
 def id_from(value: object) -> str | None:
-    """An id as text, also where the service sends a number (whole ones only, of any size)."""
+    """An id as text, also where the service sends a number (whole ones only, of any size).
+
+    None for one that no path can carry, or that quoted a key: nothing could be looked up under it.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable():
+    if isinstance(value, str) and len(value) <= _LONGEST_ID and fits_path(value) and BLOTTED not in value:
         return value
     return None
+
+
+def fits_path(text: str) -> bool:
+    """Whether a text can be one segment of a path. `.` and `..` would be resolved away even when quoted, by some
+    gateways also beside a quoted slash or backslash; white space at the ends is cut off on the way."""
+    climbs = {".", ".."} & set(re.split(r"[/\\]", text))
+    return bool(text) and text.isprintable() and text == text.strip() and not climbs
 
 
 def url_from(value: object) -> str | None:

@@ -18,10 +18,11 @@ from manifest_runner.errors import GarbledReply, ServiceRefused, UsageError
 from manifest_runner.service import replies
 from manifest_runner.service.auth import Credentials, TokenSource
 from manifest_runner.service.base_url import check_base_url, host_of, is_loopback
-from manifest_runner.service.cleaning import message_from
+from manifest_runner.service.cleaning import fits_path
 from manifest_runner.service.codes import Decision, decision_for, meaning_of, mend_for
 from manifest_runner.service.connections import http_client
-from manifest_runner.service.exchange import LIST_REPLY, Exchange, carry_out
+from manifest_runner.service.doubt import is_turned_away, proves_nothing_made
+from manifest_runner.service.exchange import Exchange, carry_out, list_reply
 from manifest_runner.service.replies import Envelope, ResourcePack, SpokenAudio, Task, TaskPage
 from manifest_runner.service.requests import CreateRequest, SpeechRequest
 from manifest_runner.service.timeouts import Timeouts
@@ -43,7 +44,8 @@ class AvatarClient:
     """The service, as `async with AvatarClient(base_url, credentials) as client`. Nothing is opened before.
 
     Every method raises ServiceRefused (an envelope that says no), GarbledReply (no envelope) or TransportFault
-    (no answer). No call is repeated, save once after 1003 or 1004: those refuse the token before anything is done.
+    (no answer). A look-up that 1003 or 1004 turned away is made once more with a new token. A paid call never is:
+    one intent is one POST. The new token waits, and the refusal says by `renewed` that sending again may pass.
 
     Paid calls each get a connection of their own, closed afterwards: a kept connection that the other side
     has just closed would lose the answer, and put the job in doubt for nothing. Look-ups share a small pool.
@@ -67,6 +69,7 @@ class AvatarClient:
         self._by_proxy = not is_loopback(host_of(self.base_url))
         self._shared: httpx.AsyncClient | None = None
         self._clock_skew: timedelta | None = None
+        self._unproven: int | None = None  # the generation of a renewed token that has not been accepted yet
         self._look_ups = asyncio.Semaphore(_MOST_LOOK_UPS)
         self._costs_lock = asyncio.Lock()
         self._costs_asked_at: float | None = None
@@ -88,14 +91,20 @@ class AvatarClient:
         return self._clock_skew
 
     async def create(self, request: CreateRequest) -> Task:
-        """Starts a task. What an error here proves is for `judge_create` to say."""
-        exchange = self._paid(f"Creating {request.external_task_id}", _AVATAR, request.body)
-        return replies.task_from(await self._ask(exchange, paid=True))
+        """Starts a task. What an error here proves is for `judge_create` to say.
+
+        A task with another external_task_id than the one sent raises GarbledReply: it may be anybody's.
+        """
+        exchange = self._paid("Creating a task", _AVATAR, request.body)
+        task = replies.task_from(await self._ask_once(exchange, paid=True))
+        if task.external_task_id not in (request.external_task_id, None):
+            raise GarbledReply(f"{exchange.where}: the answer is about another task.", http_status=200)
+        return task
 
     async def text_to_speech(self, request: SpeechRequest) -> SpokenAudio:
         """Speech for `audio_id`. Paid, and a lost answer can't be looked up again."""
         exchange = self._paid("Making speech", _SPEECH, request.body)
-        return replies.audio_from(await self._ask(exchange, paid=True))
+        return replies.audio_from(await self._ask_once(exchange, paid=True))
 
     async def get(self, any_id: str) -> Task | None:
         """The task with this `task_id` or `external_task_id`; None when the service says there is none.
@@ -103,28 +112,29 @@ class AvatarClient:
         Only the service's own 1203 with a 4xx says so. A gateway's "404 Not Found" raises GarbledReply: taken for
         "not there", it would let a job be paid twice.
         """
-        exchange = self._look_up(f"Looking up {any_id!r}", f"{_AVATAR}/{_path_segment(any_id)}")
+        exchange = self._look_up("Looking up a task", f"{_AVATAR}/{_path_segment(any_id)}")
         try:
             task = replies.task_from(await self._ask(exchange))
         except ServiceRefused as refusal:
-            denied = decision_for(refusal.code, refusal.http_status) is Decision.NOT_THERE
-            if denied and 400 <= refusal.http_status < 500:
+            decision = decision_for(refusal.code, refusal.http_status)
+            if decision is Decision.NOT_THERE and is_turned_away(refusal):
                 return None
             raise
         if any_id != task.task_id and task.external_task_id not in (any_id, None):
-            raise GarbledReply(f"Looking up {any_id!r}: the answer is about another task.", http_status=200)
+            raise GarbledReply(f"{exchange.where}: the answer is about another task.", http_status=200)
         return task
 
     async def list_tasks(self, page: int = 1, page_size: int = 100) -> TaskPage:
-        """One page of the account's tasks, in whatever order the service has them."""
+        """One page of the account's tasks, in whatever order the service has them, at most `page_size` of them."""
         if not 1 <= page <= LAST_PAGE or not 1 <= page_size <= LARGEST_PAGE:
             raise UsageError(
                 f"There is no page {page} of {page_size} tasks.",
                 mend=f"Pages go from 1 to {LAST_PAGE}, with 1 to {LARGEST_PAGE} tasks each.",
             )
         path = f"{_AVATAR}?pageNum={page}&pageSize={page_size}"
-        exchange = replace(self._look_up(f"Listing tasks, page {page}", path), most_bytes=LIST_REPLY)
-        return replies.page_from(await self._ask(exchange))
+        exchange = self._look_up(f"Listing tasks, page {page}", path)
+        envelope = await self._ask(replace(exchange, most_bytes=list_reply(page_size)))
+        return replies.page_from(envelope, page_size=page_size)
 
     async def resource_packs(self, start: datetime, end: datetime) -> tuple[ResourcePack, ...]:
         """The packs of the account between two moments. At most one call a second leaves here."""
@@ -162,48 +172,62 @@ class AvatarClient:
             timeout=self.timeouts.reads(),
         )
 
-    async def _ask(self, exchange: Exchange, *, paid: bool = False) -> Envelope:
-        """The envelope of a call that went well. The second try after a refused token runs within what is left
+    async def _ask(self, exchange: Exchange) -> Envelope:
+        """The envelope of a look-up that went well. The second try after a refused token runs within what is left
         of the first one's time, so that the bound of the call stays what `Timeouts` says."""
         over_at = time.monotonic() + exchange.seconds
         try:
-            return await self._ask_once(exchange, paid=paid)
+            return await self._ask_once(exchange)
         except ServiceRefused as refusal:
             left = over_at - time.monotonic()
-            if left < exchange.seconds / 2 or not self._mend_token(refusal):
+            if left < exchange.seconds / 2 or not refusal.renewed:
                 raise
-        return await self._ask_once(replace(exchange, seconds=left), paid=paid)
+        return await self._ask_once(replace(exchange, seconds=left))
 
-    def _mend_token(self, refusal: ServiceRefused) -> bool:
-        """Whether another token may pass where this one was refused; if so, the next one is that other."""
+    def _mend_token(self, refusal: ServiceRefused, generation: int) -> bool:
+        """Whether another token may pass where the one of this generation was refused; if so, the next one is that
+        other. A renewed token that is refused at its first use gives no such hope."""
         decision = decision_for(refusal.code, refusal.http_status)
-        proven = 400 <= refusal.http_status < 500  # else something may have been made all the same
+        proven = proves_nothing_made(refusal)  # else something may have been made all the same
         if decision not in _TOKEN_TROUBLE or not proven or not self._tokens.renewable:
+            return False
+        if generation != self._tokens.generation:
+            return True  # calls at one time are refused together: another's refusal has renewed it already
+        if generation == self._unproven:
             return False
         if decision is Decision.CHECK_CLOCK or self._clock_skew is not None:
             self._tokens.shift(self._clock_skew)
         else:
             self._tokens.renew()
+        self._unproven = self._tokens.generation
         return True
 
-    async def _ask_once(self, exchange: Exchange, *, paid: bool) -> Envelope:
+    async def _ask_once(self, exchange: Exchange, *, paid: bool = False) -> Envelope:
         async with self._connection(paid=paid) as client:
-            reply = await carry_out(client, exchange, self._tokens.token())
+            token, generation = self._tokens.token(), self._tokens.generation
+            reply = await carry_out(client, exchange, token)
         envelope = replies.parse_envelope(
-            reply.raw, reply.http_status, where=exchange.where, retry_after=reply.retry_after
+            reply.raw,
+            reply.http_status,
+            where=exchange.where,
+            retry_after=reply.retry_after,
+            redact=lambda text: self._tokens.redact(text, token),
         )
-        if (
-            reply.clock_skew is not None
-        ):  # only from an answer of the service's own: gateways have other clocks
+        if reply.clock_skew is not None:
+            # Only now, from an answer of the service's own: gateways have other clocks.
             self._clock_skew = reply.clock_skew
         if envelope.code != 0:
-            raise self._refusal(envelope, reply.retry_after)
+            refusal = self._refusal(envelope, reply.retry_after)
+            refusal.renewed = self._mend_token(refusal, generation)
+            raise refusal
         if not 200 <= reply.http_status < 300:
             raise GarbledReply(
                 f"{exchange.where}: code 0 with HTTP {reply.http_status} says both yes and no.",
                 http_status=reply.http_status,
                 retry_after=reply.retry_after,
             )
+        if generation == self._unproven:
+            self._unproven = None
         return envelope
 
     @contextlib.asynccontextmanager
@@ -228,9 +252,6 @@ class AvatarClient:
         )
 
     def _refusal(self, envelope: Envelope, retry_after: float | None = None) -> ServiceRefused:
-        words = message_from(self._tokens.redact(envelope.message or ""))
-        said = f" It says: {words}" if words else ""
-        request = f", request {envelope.request_id}" if envelope.request_id else ""
         mend = mend_for(envelope.code)
         if (
             decision_for(envelope.code, envelope.http_status) in _TOKEN_TROUBLE
@@ -238,10 +259,11 @@ class AvatarClient:
         ):
             mend = f"{mend} The service's clock is {self._clock_skew.total_seconds():+.0f} s from this one's."
         return ServiceRefused(
-            f"{envelope.where}: {meaning_of(envelope.code)}"
-            f" (code {envelope.code}, HTTP {envelope.http_status}{request}).{said}",
+            f"The service refuses: {meaning_of(envelope.code)}"
+            f" (code {envelope.code}, HTTP {envelope.http_status}).",
             code=envelope.code,
             http_status=envelope.http_status,
+            said=envelope.message,
             request_id=envelope.request_id,
             retry_after=retry_after,
             mend=mend,
@@ -249,8 +271,8 @@ class AvatarClient:
 
 
 def _path_segment(any_id: str) -> str:
-    """An id as one segment of a path. `.` and `..` would be resolved away even when quoted."""
-    if any_id in ("", ".", "..") or not any_id.isprintable():
+    """An id as one segment of a path."""
+    if not fits_path(any_id):
         raise UsageError(f"{any_id!r} can't be the id of a task.", mend="Check the job's external_task_id.")
     return quote(any_id, safe="")
 

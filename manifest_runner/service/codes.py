@@ -98,10 +98,6 @@ _CLASSES = (
 _BY_HTTP = {401: Decision.STOP_RUN, 403: Decision.STOP_RUN, 429: Decision.SLOW_DOWN}
 
 
-def is_documented(code: int) -> bool:
-    return code in CODES
-
-
 def decision_for(code: int, http_status: int, *, creating: bool = False) -> Decision:
     """What follows from an envelope with this code. `creating` for the calls that make something.
 

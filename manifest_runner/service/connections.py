@@ -9,6 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from manifest_runner.errors import UsageError
+from manifest_runner.service.http_logs import quiet_http_logs
 
 
 @lru_cache(maxsize=1)
@@ -25,7 +26,9 @@ def http_client(
     proxy: str | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
-    """An HTTP/1.1 client that follows no redirect. UsageError when the environment names a proxy that can't work."""
+    """An HTTP/1.1 client that follows no redirect and logs no signature. UsageError when the environment names a
+    proxy that can't work."""
+    quiet_http_logs()
     try:
         return httpx.AsyncClient(
             transport=transport,

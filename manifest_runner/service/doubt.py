@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from manifest_runner.errors import GarbledReply, RequestPhase, ServiceError, ServiceRefused, TransportFault
-from manifest_runner.service.codes import is_documented
+from manifest_runner.service.codes import CODES
 from manifest_runner.service.replies import Task
 
 MAY_EXIST_ALREADY = 1201
-_REFUSALS = range(1000, 1400)
+_REFUSALS = frozenset(code for code in CODES if 1000 <= code < 1400)  # 5000 on: troubles, not decisions
 _TOLERANCE_MEASURED = timedelta(seconds=5)  # Date headers count whole seconds, and gateways have clocks too
 _TOLERANCE_UNMEASURED = timedelta(minutes=2)
 
@@ -37,12 +37,27 @@ class Judgement:
     why: str
 
 
+def is_turned_away(refusal: ServiceRefused) -> bool:
+    """Whether the service itself decided against the request: by a documented code, and by HTTP as well."""
+    return refusal.code in _REFUSALS and 400 <= refusal.http_status < 500
+
+
+def proves_nothing_made(error: ServiceError) -> bool:
+    """Whether a paid call that ended like this surely made nothing and cost nothing. The one rule for that.
+
+    It speaks of this one call. What an earlier call under the same id has made is `judge_create`'s to consider.
+    """
+    if isinstance(error, TransportFault):
+        return error.phase is RequestPhase.NOT_SENT
+    return isinstance(error, ServiceRefused) and is_turned_away(error)
+
+
 def judge_create(outcome: Task | ServiceError) -> Judgement:
     """What this outcome of a create call proves."""
     match outcome:
         case Task():
             return Judgement(Verdict.CREATED, f"the service answered with task {outcome.task_id}")
-        case TransportFault(phase=RequestPhase.NOT_SENT):
+        case TransportFault() if proves_nothing_made(outcome):
             return Judgement(Verdict.NOT_CREATED, "no connection was made, so the service can't have seen it")
         case TransportFault():
             return Judgement(Verdict.IN_DOUBT, "the request may have arrived, and its answer was lost")
@@ -59,10 +74,8 @@ def judge_create(outcome: Task | ServiceError) -> Judgement:
 
 def _judge_refusal(refusal: ServiceRefused) -> Judgement:
     named = f"code {refusal.code} with HTTP {refusal.http_status}"
-    if not 400 <= refusal.http_status < 500:
-        return Judgement(Verdict.IN_DOUBT, f"{named} does not say that the request was turned away")
-    if refusal.code not in _REFUSALS or not is_documented(refusal.code):
-        return Judgement(Verdict.IN_DOUBT, f"{named} is not documented as a refusal")
+    if not proves_nothing_made(refusal):
+        return Judgement(Verdict.IN_DOUBT, f"{named} is no documented way of turning a request away")
     if refusal.code == MAY_EXIST_ALREADY:
         return Judgement(Verdict.IN_DOUBT, f"{named} may mean that a task with this id exists already")
     return Judgement(Verdict.NOT_CREATED, f"the service refused it with {named}")

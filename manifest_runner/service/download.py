@@ -18,14 +18,15 @@ from manifest_runner.service.addresses import Address, Target, check_target, ref
 from manifest_runner.service.base_url import host_of, is_loopback
 from manifest_runner.service.connections import http_client, proxy_for
 from manifest_runner.service.faults import TRANSPORT_ERRORS, fault_words
-from manifest_runner.service.timeouts import Timeouts, too_slow
+from manifest_runner.service.timeouts import DownloadClock, Timeouts
 
-LARGEST_RESULT = 4 * 1024**3  # bytes; 300 s at 1080p is a tenth of it
+LARGEST_RESULT = 1024**3
+"""Bytes. The longest video, 300 s at 1080p, would need 28 Mbit/s to be as large."""
 
 _MOST_REDIRECTS = 3
 _MOST_ADDRESSES = 4
 _REDIRECTS = (301, 302, 303, 307, 308)
-_GONE = (403, 404, 410)
+_GONE = (404, 410)  # a 403 may be a gateway on the way: it says nothing of the file
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15}|\*)")
 _AGAIN = "Run again to go on."
 
@@ -35,7 +36,8 @@ class ResultStream:
     """A result on its way. `total_bytes` is the whole file's size, also when only the rest of it comes.
 
     `resumed`: the chunks go on at the offset asked for; otherwise they start at the file's beginning. `chunks`
-    raises FetchError when the stream breaks, falls short of its size, grows absurd or comes to a crawl.
+    raises FetchError when the stream breaks, falls short of its size, grows absurd (past LARGEST_RESULT), comes to
+    a crawl (16 KiB a second over a minute) or takes longer than an hour.
     """
 
     status: int
@@ -212,15 +214,18 @@ def _total_bytes(response: httpx.Response) -> int | None:
 
 
 async def _chunks(response: httpx.Response, offset: int, total: int | None) -> AsyncGenerator[bytes]:
-    position, started = offset, time.monotonic()
+    position, clock = offset, DownloadClock(time.monotonic())
     fault: FetchError | None = None
     try:
         async for chunk in response.aiter_raw():
             position += len(chunk)
-            if position > (LARGEST_RESULT if total is None else total):
+            if total is None and position > LARGEST_RESULT:
+                raise FetchError("The result is longer than any video of this service.")
+            if total is not None and position > total:
                 raise FetchError("The result is longer than it was said to be.", mend=_AGAIN)
-            if too_slow(position - offset, time.monotonic() - started):
-                raise FetchError("The result comes too slowly to go on waiting.", mend=_AGAIN)
+            objection = clock.objection(len(chunk), time.monotonic())
+            if objection is not None:
+                raise FetchError(f"The result {objection}.", mend=_AGAIN)
             yield chunk
     except TRANSPORT_ERRORS as error:
         fault = FetchError(f"The result broke off after {position} bytes: {fault_words(error)}.", mend=_AGAIN)

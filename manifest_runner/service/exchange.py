@@ -14,8 +14,15 @@ from manifest_runner.service.faults import TRANSPORT_ERRORS, transport_fault
 from manifest_runner.service.headers import measured_skew, retry_after_seconds
 
 SHORT_REPLY = 1024 * 1024
-LIST_REPLY = 32 * 1024 * 1024
-"""Most bytes of an answer's body: one task, and a page of 500."""
+"""Most bytes of an answer about one thing."""
+
+_LIST_FRAME, _LIST_ENTRY = 64 * 1024, 8 * 1024
+
+
+def list_reply(page_size: int) -> int:
+    """Most bytes of a page. A task with two signed addresses has some two thousand; a page of nothing but tiny
+    entries would cost a hundred times its bytes in memory, and the event loop seconds."""
+    return _LIST_FRAME + page_size * _LIST_ENTRY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,7 @@ class _NoQueries(logging.Filter):
 
 
 def quiet_http_logs() -> None:
-    """httpx logs each URL in full at INFO, httpcore headers of replies at DEBUG. Call once, before the first call;
+    """httpx logs each URL in full at INFO, httpcore headers of replies at DEBUG. Every client is made after this;
     calling again changes nothing."""
     httpx_logger = logging.getLogger("httpx")
     if not any(isinstance(present, _NoQueries) for present in httpx_logger.filters):

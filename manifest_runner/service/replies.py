@@ -7,7 +7,7 @@ type. What is no envelope at all, or lacks what the call was made for, raises Ga
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -30,7 +30,7 @@ _TASK_FIELDS = frozenset(
     }
 )
 _SLOTS_IN_NAME = re.compile(r"(?:^|-)([0-9]{1,4})Con(?:-|$)", re.IGNORECASE)
-_UNCUT_MESSAGE = 4000  # it may quote our key: cut for people only after that is blotted out, or half may stay
+_CODES = range(1_000_000)
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
@@ -114,11 +114,19 @@ class ResourcePack:
 
 
 def parse_envelope(
-    raw: bytes, http_status: int, *, where: str = "The call", retry_after: float | None = None
+    raw: bytes,
+    http_status: int,
+    *,
+    where: str = "The call",
+    retry_after: float | None = None,
+    redact: Callable[[str], str] = str,
 ) -> Envelope:
-    """The envelope in a reply's body; GarbledReply for whatever is none."""
+    """The envelope in a reply's body; GarbledReply for whatever is none.
+
+    `redact` blots our keys out of a text: services quote what they were sent, and in any field.
+    """
     try:
-        value = parse_json(raw)
+        value = parse_json(raw, redact=redact)
     except ValueError as error:
         reason = str(error) if raw.strip() else "it is empty"
     else:
@@ -126,7 +134,7 @@ def parse_envelope(
             return Envelope(
                 code=code,
                 http_status=http_status,
-                message=message_from(value.get("message"), longest=_UNCUT_MESSAGE),
+                message=message_from(value.get("message")),
                 request_id=id_from(value.get("request_id")),
                 data=value.get("data"),
                 where=where,
@@ -147,12 +155,13 @@ def task_from(envelope: Envelope) -> Task:
     return task
 
 
-def page_from(envelope: Envelope) -> TaskPage:
-    """The tasks of a list answer. Entries that are no tasks are left out; `null` is an empty list."""
+def page_from(envelope: Envelope, *, page_size: int) -> TaskPage:
+    """The tasks of a list answer. Entries that are no tasks are left out, and those beyond the size that was asked
+    for; `null` is an empty list."""
     items = [] if envelope.data is None else envelope.data
     if not isinstance(items, list):
         raise _without(envelope, "a list of tasks")
-    tasks = (_task(item, envelope.request_id) for item in items)
+    tasks = (_task(item, envelope.request_id) for item in items[:page_size])
     return TaskPage(
         tasks=tuple(task for task in tasks if task is not None),
         listed=len(items),
@@ -188,7 +197,7 @@ def account_envelope_from(envelope: Envelope) -> Envelope:
     return Envelope(
         code=code,
         http_status=envelope.http_status,
-        message=message_from(data.get("msg"), longest=_UNCUT_MESSAGE),
+        message=message_from(data.get("msg")),
         request_id=envelope.request_id,
         data=data.get("resource_pack_subscribe_infos"),
         where=envelope.where,
@@ -211,7 +220,7 @@ def _task(value: object, request_id: str | None) -> Task | None:
         status=_status_from(status_text),
         status_text=status_text,
         status_message=message_from(fields.get("task_status_msg")),
-        external_task_id=id_from(_object(fields.get("task_info")).get("external_task_id")),
+        external_task_id=_external_id(_object(fields.get("task_info")).get("external_task_id")),
         videos=tuple(_video(item) for item in _objects(_object(fields.get("task_result")).get("videos"))),
         watermark_enabled=flag_from(_object(fields.get("watermark_info")).get("enabled")),
         units=quantity_from(fields.get("final_unit_deduction")),
@@ -220,6 +229,11 @@ def _task(value: object, request_id: str | None) -> Task | None:
         request_id=request_id,
         extra=MappingProxyType({name: fields[name] for name in fields.keys() - _TASK_FIELDS}),
     )
+
+
+def _external_id(value: object) -> str | None:
+    """The id a task says it was sent under. Words that can't be an id are kept: they show that it is another's."""
+    return id_from(value) or message_from(value)
 
 
 def _video(fields: Mapping[str, object]) -> Video:
@@ -256,9 +270,12 @@ def _status_from(text: str) -> ServiceStatus:
 
 
 def _code_from(value: object) -> int | None:
+    """A code of up to six digits. Anything else is none: it means nothing, and no database need hold it."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, int) and not isinstance(value, bool) and value in _CODES:
+        return value
+    return None
 
 
 def _object(value: object) -> Mapping[str, object]:

@@ -36,7 +36,7 @@ def next_delay(error: ServiceError, tries: int, rng: random.Random) -> float | N
 def _passes(error: ServiceError) -> bool:
     match error:
         case ServiceRefused():
-            return decision_for(error.code, error.http_status) in _PASSING
+            return error.renewed or decision_for(error.code, error.http_status) in _PASSING
         case GarbledReply(http_status=status):
             # A broken success or a gateway's own page passes; a redirect or a gateway's refusal stays.
             return 200 <= status < 300 or status >= 500 or status in _PASSING_HTTP

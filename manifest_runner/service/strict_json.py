@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal, DecimalException
 from typing import NoReturn
 
 _LONGEST_NUMBER = 100  # characters
 
 
-def parse_json(raw: bytes) -> object:
-    """The JSON value in these UTF-8 bytes: numbers as int or Decimal. Raises ValueError saying what is wrong."""
+def parse_json(raw: bytes, *, redact: Callable[[str], str] = str) -> object:
+    """The JSON value in these UTF-8 bytes: numbers as int or Decimal. Raises ValueError saying what is wrong.
+
+    `redact` blots secrets out of a text. It is applied to what was parsed, not to the bytes: in those, an escape
+    such as `\\u0041` hides a letter.
+    """
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -23,11 +28,27 @@ def parse_json(raw: bytes) -> object:
             parse_constant=_no_constant,
             object_pairs_hook=_members,
         )
+        return _redacted(value, redact)
     except json.JSONDecodeError:
         raise ValueError("it is cut off or no JSON") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    return value
+
+
+def _redacted(value: object, redact: Callable[[str], str]) -> object:
+    """The value with every text in it redacted. A number whose digits are a secret becomes text."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {redact(name): _redacted(member, redact) for name, member in value.items()}
+        case list():
+            return [_redacted(item, redact) for item in value]
+        case int() | Decimal():
+            digits = str(value)
+            return value if redact(digits) == digits else redact(digits)
+        case _:
+            return value
 
 
 def _number(text: str) -> Decimal:

@@ -12,8 +12,9 @@ _SLOWEST_UPLOAD = 256 * 1024  # bytes a second that we count on
 _LONGEST_CREATE_SECONDS = 3600.0
 _CONNECT_SECONDS = 10.0
 _DOUBT_MARGIN = 1.5
-_STALL_GRACE_SECONDS = 60.0
-_STALLED_BELOW = 1024  # bytes a second
+_LONGEST_DOWNLOAD_SECONDS = 3600.0
+_STRETCH_SECONDS = 60.0
+_SLOWEST_DOWNLOAD = 16 * 1024  # bytes a second
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,5 +63,26 @@ class Timeouts:
 
 
 def too_slow(received_bytes: int, elapsed_seconds: float) -> bool:
-    """Whether a download has come to a crawl. It may be as long as it likes, but it has to move."""
-    return elapsed_seconds > _STALL_GRACE_SECONDS and received_bytes < elapsed_seconds * _STALLED_BELOW
+    """Whether a stretch of a download was a crawl. Less than a minute proves nothing."""
+    return elapsed_seconds >= _STRETCH_SECONDS and received_bytes < elapsed_seconds * _SLOWEST_DOWNLOAD
+
+
+class DownloadClock:
+    """Tells when a download is to be given up. Each minute is judged by itself, so that a fast beginning buys no
+    slow rest; and the whole has its bound. `now` is seconds of a monotonic clock."""
+
+    def __init__(self, now: float) -> None:
+        self._started = self._stretch_began = now
+        self._received = 0
+
+    def objection(self, received_bytes: int, now: float) -> str | None:
+        """What is wrong after these further bytes, None while all is well."""
+        self._received += received_bytes
+        if now - self._started > _LONGEST_DOWNLOAD_SECONDS:
+            return f"takes longer than {_LONGEST_DOWNLOAD_SECONDS / 60:.0f} minutes"
+        stretch = now - self._stretch_began
+        if too_slow(self._received, stretch):
+            return "comes too slowly to go on waiting"
+        if stretch >= _STRETCH_SECONDS:
+            self._stretch_began, self._received = now, 0
+        return None

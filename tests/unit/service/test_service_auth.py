@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import timedelta
 
 import jwt
 import pytest
 
 from manifest_runner.errors import CredentialsError
-from manifest_runner.service import ApiKey, KeyPair, TokenSource, credentials_from
+from manifest_runner.service import ApiKey, KeyPair, TokenSource, credentials_from, key_fingerprint
 
 PAIR = {"KLING_ACCESS_KEY": "ak-0123456789", "KLING_SECRET_KEY": "sk-secret-0123456789-0123456789-0123"}
 
@@ -156,7 +158,45 @@ def test_a_short_secret_signs_without_a_warning() -> None:
 
 def test_secrets_are_blotted_out_of_what_the_service_says(tokens: TokenSource) -> None:
     token = tokens.token()
-    said = tokens.redact(f"bad token {token} of ak-0123456789 signed by sk-secret-0123456789-0123456789-0123")
-    assert said == "bad token *** of *** signed by ***"
-    assert TokenSource(ApiKey("api-key-0123456789")).redact("no api-key-0123456789") == "no ***"
-    assert TokenSource(ApiKey("a")).redact("a task") == "a task"
+    said = f"bad token {token} of ak-0123456789 signed by sk-secret-0123456789-0123456789-0123"
+    assert tokens.redact(said, token) == "bad token *** of *** signed by ***"
+    key = "api-key-0123456789"
+    assert TokenSource(ApiKey(key)).redact(f"no {key}", key) == "no ***"
+    assert TokenSource(ApiKey("a")).redact("a task", "a") == "a task"
+
+
+KEYS = [
+    ApiKey("api-key-0123456789"),
+    ApiKey("api-key-0123456780"),
+    KeyPair("ak-0123456789", "sk-1"),
+    KeyPair("ak-0123456780", "sk-1"),
+    KeyPair("api-key-0123456789", "sk-1"),
+]
+
+
+def test_each_key_has_a_fingerprint_of_its_own() -> None:
+    assert len({key_fingerprint(key) for key in KEYS}) == len(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "fingerprint"),
+    [(KEYS[0], "204a4547c500"), (KEYS[2], "ecbe794c9d46")],
+    ids=["api key", "pair"],
+)
+def test_a_fingerprint_stays_the_same_in_every_version(credentials, fingerprint: str) -> None:
+    """Ledgers hold them."""
+    assert key_fingerprint(credentials) == fingerprint
+
+
+def test_a_new_secret_for_the_same_access_key_is_the_same_account() -> None:
+    assert key_fingerprint(KeyPair("ak-0123456789", "sk-2")) == key_fingerprint(KEYS[2])
+
+
+@pytest.mark.parametrize("credentials", [ApiKey("a1"), ApiKey("0123456789ab"), KeyPair("b2", "c3")])
+def test_a_fingerprint_is_short_and_is_not_the_key(credentials) -> None:
+    fingerprint = key_fingerprint(credentials)
+    assert re.fullmatch("[0-9a-f]{12}", fingerprint)
+    key = credentials.key if isinstance(credentials, ApiKey) else credentials.access_key
+    assert key not in fingerprint
+    plain = hashlib.sha256(key.encode()).hexdigest()
+    assert fingerprint not in plain

@@ -109,7 +109,7 @@ async def test_paid_calls_never_ride_on_a_used_connection_and_look_ups_do() -> N
     ("any_id", "target"),
     [
         ("850000000000000001", "850000000000000001"),
-        ("spring/../x", "spring%2F..%2Fx"),
+        ("spring/x", "spring%2Fx"),
         ("a?b#c&d=e", "a%3Fb%23c%26d%3De"),
         ("100%25", "100%2525"),
         ("mit leer", "mit%20leer"),
@@ -125,7 +125,7 @@ async def test_ids_are_one_segment_of_the_path(any_id: str, target: str) -> None
     assert server.seen[0].target == f"/v1/videos/avatar/image2video/{target}"
 
 
-@pytest.mark.parametrize("any_id", ["", ".", "..", "a\nb", "a\x00", "\ud800"])
+@pytest.mark.parametrize("any_id", ["", ".", "..", "a/../b", "..\\b", " ", "a ", "a\nb", "a\x00", "\ud800"])
 async def test_ids_that_no_path_can_hold_are_refused_before_sending(any_id: str) -> None:
     async with StandIn(envelope(task())) as server, client_for(server) as client:
         with pytest.raises(UsageError):
@@ -178,6 +178,31 @@ async def test_a_page_of_tasks() -> None:
     assert page.listed == 3
 
 
+async def test_a_create_is_accepted_without_an_echo_of_its_id() -> None:
+    async with StandIn(envelope(task(external=None))) as server:
+        made = await outcome_of_create(server)
+    assert (made.task_id, made.external_task_id) == ("850000000000000001", None)
+
+
+async def test_a_page_is_cut_at_the_size_that_was_asked_for() -> None:
+    many = envelope([task(str(number), None) for number in range(90)])
+    async with StandIn(many) as server, client_for(server) as client:
+        page = await client.list_tasks(1, 30)
+    assert [entry.task_id for entry in page.tasks] == [str(number) for number in range(30)]
+    assert page.listed == 90
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1, False), (30, False), (40, True)])
+async def test_a_page_may_have_so_many_bytes_for_each_of_its_tasks(size: int, fits: bool) -> None:
+    big = envelope([task(x="x" * 350_000)])
+    async with StandIn(big) as server, client_for(server) as client:
+        if fits:
+            assert (await client.list_tasks(1, size)).listed == 1
+            return
+        with pytest.raises(GarbledReply, match=f"longer than {65536 + size * 8192} bytes"):
+            await client.list_tasks(1, size)
+
+
 @pytest.mark.parametrize(("page", "size"), [(0, 1), (1001, 1), (1, 0), (1, 501), (-1, 30)])
 async def test_pages_beyond_the_documented_bounds_are_not_asked_for(page: int, size: int) -> None:
     async with StandIn(envelope([])) as server, client_for(server) as client:
@@ -223,24 +248,86 @@ async def test_a_refusal_says_what_where_and_what_to_do() -> None:
         error = await outcome_of_create(server)
     assert isinstance(error, ServiceRefused)
     assert (error.code, error.http_status, error.request_id, error.retry_after) == (1303, 429, "req-1", 3.0)
-    assert str(error) == (
-        "Creating job-1: all of the account's slots are taken (code 1303, HTTP 429, request req-1)."
-        " It says: parallel task over resource pack limit Nothing to do: it is tried again."
-    )
+    assert error.what == "The service refuses: all of the account's slots are taken (code 1303, HTTP 429)."
+    assert error.said == "parallel task over resource pack limit"
+    assert str(error) == f"{error.what} It says: {error.said} Nothing to do: it is tried again."
 
 
-async def test_an_expired_token_is_renewed_and_the_call_made_once_more() -> None:
-    async with StandIn(refusal(1004, 401), envelope(task())) as server:
-        made = await outcome_of_create(server)
-    assert made.task_id == "850000000000000001"
-    assert [seen.body for seen in server.seen] == [REQUEST.body, REQUEST.body]
+async def test_a_refusal_without_words_leaves_no_gap() -> None:
+    async with StandIn(refusal(1200, 400, " \n")) as server:
+        error = await outcome_of_create(server)
+    assert error.said is None
+    assert str(error) == f"{error.what} {error.mend}"
+
+
+async def test_what_the_service_says_is_one_line_of_bounded_length() -> None:
+    async with StandIn(refusal(1200, 400, "a\r\nb\x1b[2J" + "x" * 9000)) as server:
+        error = await outcome_of_create(server)
+    assert error.said.startswith("a b [2Jx")
+    assert len(error.said) == 500
+
+
+async def test_an_expired_token_is_renewed_and_a_look_up_made_once_more() -> None:
+    async with StandIn(refusal(1004, 401), envelope([task()])) as server, client_for(server) as client:
+        assert (await client.list_tasks()).listed == 1
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("code", [1003, 1004])
+@pytest.mark.parametrize("speech", [False, True], ids=["create", "speech"])
+async def test_a_paid_call_is_one_post_and_the_new_token_waits_for_the_next(code: int, speech: bool) -> None:
+    behind = date_header(datetime.now(UTC) - timedelta(minutes=20))
+    made = {"task_result": {"audios": [{"id": "a"}]}} if speech else task()
+    async with (
+        StandIn(refusal(code, 401, Date=behind), envelope(made)) as server,
+        client_for(server) as client,
+    ):
+        paid = client.text_to_speech(SPEECH) if speech else client.create(REQUEST)
+        with pytest.raises(ServiceRefused) as caught:
+            await paid
+        assert caught.value.renewed
+        assert judge_create(caught.value).verdict is Verdict.NOT_CREATED
+        assert len(server.seen) == 1
+        await (client.text_to_speech(SPEECH) if speech else client.create(REQUEST))
+    first, second = (unverified(seen) for seen in server.seen)
+    assert -1203 <= second["nbf"] - first["nbf"] <= -1197
+
+
+async def test_a_renewed_token_that_is_refused_gives_no_more_hope() -> None:
+    async with StandIn(refusal(1004, 401)) as server, client_for(server) as client:
+        hopes = []
+        for _ in range(3):
+            with pytest.raises(ServiceRefused) as caught:
+                await client.create(REQUEST)
+            hopes.append(caught.value.renewed)
+    assert hopes == [True, False, False]
+
+
+async def test_a_renewed_token_that_was_accepted_may_be_renewed_again() -> None:
+    steps = (refusal(1004, 401), envelope([]), refusal(1004, 401), envelope([]))
+    async with StandIn(*steps) as server, client_for(server) as client:
+        await client.list_tasks()
+        await client.list_tasks()
+    assert len(server.seen) == 4
+
+
+async def test_paid_calls_refused_together_renew_the_token_once() -> None:
+    behind = date_header(datetime.now(UTC) - timedelta(minutes=20))
+    async with StandIn(refusal(1003, 401, Date=behind)) as server, client_for(server) as client:
+        ends = await asyncio.gather(*(client.create(REQUEST) for _ in range(5)), return_exceptions=True)
+        assert [end.renewed for end in ends] == [True] * 5
+        assert client._tokens.generation == 1
+        with pytest.raises(ServiceRefused) as caught:
+            await client.create(REQUEST)
+    assert not caught.value.renewed
+    assert len(server.seen) == 6
 
 
 async def test_a_token_that_is_not_valid_yet_is_made_by_the_services_clock() -> None:
     behind = date_header(datetime.now(UTC) - timedelta(minutes=20))
-    steps = (refusal(1003, 401, Date=behind), envelope(task(), Date=behind))
+    steps = (refusal(1003, 401, Date=behind), envelope([], Date=behind))
     async with StandIn(*steps) as server, client_for(server) as client:
-        await client.create(REQUEST)
+        await client.list_tasks()
         assert client.clock_skew is not None
         assert abs(client.clock_skew - timedelta(minutes=-20)) < timedelta(seconds=2)
     first, second = (unverified(seen) for seen in server.seen)
@@ -252,8 +339,8 @@ def unverified(seen) -> dict[str, int]:
 
 
 async def test_without_a_date_the_token_is_made_five_minutes_earlier() -> None:
-    async with StandIn(refusal(1003, 401), envelope(task())) as server:
-        await outcome_of_create(server)
+    async with StandIn(refusal(1003, 401), envelope([])) as server, client_for(server) as client:
+        await client.list_tasks()
     first, second = (unverified(seen) for seen in server.seen)
     assert -301 <= second["nbf"] - first["nbf"] <= -299
 
@@ -261,11 +348,12 @@ async def test_without_a_date_the_token_is_made_five_minutes_earlier() -> None:
 @pytest.mark.parametrize("code", [1003, 1004])
 async def test_a_token_refused_twice_is_reported_with_the_skew(code: int) -> None:
     ahead = date_header(datetime.now(UTC) + timedelta(hours=1))
-    async with StandIn(refusal(code, 401, Date=ahead)) as server:
-        error = await outcome_of_create(server)
+    async with StandIn(refusal(code, 401, Date=ahead)) as server, client_for(server) as client:
+        with pytest.raises(ServiceRefused) as caught:
+            await client.list_tasks()
     assert len(server.seen) == 2
-    assert error.code == code
-    assert "+3600 s" in error.mend or "+3601 s" in error.mend
+    assert (caught.value.code, caught.value.renewed) == (code, False)
+    assert "+3600 s" in caught.value.mend or "+3601 s" in caught.value.mend
 
 
 @pytest.mark.parametrize(
@@ -278,20 +366,25 @@ async def test_a_token_refused_twice_is_reported_with_the_skew(code: int) -> Non
     ],
 )
 async def test_no_call_is_made_again_without_proof_and_hope(step, credentials) -> None:
-    async with StandIn(step) as server:
-        error = await outcome_of_create(server, credentials=credentials)
-    assert isinstance(error, ServiceRefused)
+    async with StandIn(step) as server, client_for(server, credentials) as client:
+        with pytest.raises(ServiceRefused) as caught:
+            await client.list_tasks()
+    assert not caught.value.renewed
     assert len(server.seen) == 1
 
 
-async def test_a_late_refusal_of_the_token_leaves_no_time_for_another_try() -> None:
+async def test_a_late_refusal_of_the_token_leaves_no_time_for_another_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def late(seen, writer) -> None:
         await asyncio.sleep(0.6)
         await refusal(1004, 401)(seen, writer)
 
-    async with StandIn(late, envelope(task())) as server:
-        error = await outcome_of_create(server, seconds=1.0)
-    assert (error.code, len(server.seen)) == (1004, 1)
+    monkeypatch.setattr(Timeouts, "read_bound", 1.0)
+    async with StandIn(late, envelope([])) as server, client_for(server) as client:
+        with pytest.raises(ServiceRefused) as caught:
+            await client.list_tasks()
+    assert (caught.value.code, caught.value.renewed, len(server.seen)) == (1004, True, 1)
 
 
 NO_ENVELOPE = {
@@ -299,6 +392,11 @@ NO_ENVELOPE = {
     "empty": raw(200),
     "cut json": raw(200, b'{"code":0,"data":{"task_id":"8500'),
     "no task id": envelope({"task_status": "submitted"}),
+    "another job's task": envelope(task(external="job-2")),
+    "a task of an id that is none": envelope(task(external="..")),
+    "a task id that climbs": envelope(task("..")),
+    "a refusal of an absurd code": refusal(10**30, 400),
+    "a refusal of a code below zero": refusal(-1200, 400),
     "code 0 with 500": envelope(task(), status=500),
     "code 0 with 400": envelope(task(), status=400),
     "redirect": raw(302, b"", Location="http://127.0.0.1:1/"),
@@ -315,7 +413,7 @@ async def test_an_answer_that_is_none_leaves_a_create_in_doubt_after_one_post(st
     async with StandIn(step) as server:
         error = await outcome_of_create(server)
     assert isinstance(error, GarbledReply)
-    assert "Creating job-1" in str(error)
+    assert str(error).startswith("Creating a task: ")
     assert judge_create(error).verdict is Verdict.IN_DOUBT
     assert len(server.seen) == 1
 

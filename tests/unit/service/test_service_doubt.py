@@ -6,7 +6,7 @@ import pytest
 
 from manifest_runner.errors import GarbledReply, RequestPhase, ServiceError, ServiceRefused, TransportFault
 from manifest_runner.models import ServiceStatus
-from manifest_runner.service import CODES, Task, Verdict, is_ours, judge_create
+from manifest_runner.service import CODES, Task, Verdict, is_ours, judge_create, proves_nothing_made
 
 CREATED, NOT_CREATED, IN_DOUBT = Verdict.CREATED, Verdict.NOT_CREATED, Verdict.IN_DOUBT
 
@@ -34,19 +34,19 @@ def garbled(status: int) -> GarbledReply:
         (refused(1004, 401), NOT_CREATED, "refused it"),
         (refused(1301, 400), NOT_CREATED, "refused it"),
         (refused(1201, 400), IN_DOUBT, "exists already"),
-        (refused(1200, 200), IN_DOUBT, "does not say that the request was turned away"),
-        (refused(1303, 200), IN_DOUBT, "does not say"),
-        (refused(1000, 302), IN_DOUBT, "does not say"),
-        (refused(1200, 500), IN_DOUBT, "does not say"),
-        (refused(1302, 503), IN_DOUBT, "does not say"),
-        (refused(1299, 400), IN_DOUBT, "not documented"),
-        (refused(1399, 429), IN_DOUBT, "not documented"),
-        (refused(999, 400), IN_DOUBT, "not documented"),
-        (refused(1400, 400), IN_DOUBT, "not documented"),
-        (refused(5000, 400), IN_DOUBT, "not documented as a refusal"),
-        (refused(5000, 500), IN_DOUBT, "does not say"),
-        (refused(5002, 504), IN_DOUBT, "does not say"),
-        (refused(-5, 400), IN_DOUBT, "not documented"),
+        (refused(1200, 200), IN_DOUBT, "no documented way of turning a request away"),
+        (refused(1303, 200), IN_DOUBT, "no documented way"),
+        (refused(1000, 302), IN_DOUBT, "no documented way"),
+        (refused(1200, 500), IN_DOUBT, "no documented way"),
+        (refused(1302, 503), IN_DOUBT, "no documented way"),
+        (refused(1299, 400), IN_DOUBT, "no documented way"),
+        (refused(1399, 429), IN_DOUBT, "no documented way"),
+        (refused(999, 400), IN_DOUBT, "no documented way"),
+        (refused(1400, 400), IN_DOUBT, "no documented way"),
+        (refused(5000, 400), IN_DOUBT, "no documented way"),
+        (refused(5000, 500), IN_DOUBT, "no documented way"),
+        (refused(5002, 504), IN_DOUBT, "no documented way"),
+        (refused(-5, 400), IN_DOUBT, "no documented way"),
         (garbled(200), IN_DOUBT, "HTTP 200"),
         (garbled(302), IN_DOUBT, "HTTP 302"),
         (garbled(400), IN_DOUBT, "HTTP 400"),
@@ -67,6 +67,29 @@ def test_what_an_outcome_proves(outcome, verdict, why) -> None:
 def test_only_a_documented_refusal_with_a_4xx_is_proof(code: int, status: int) -> None:
     proven = judge_create(refused(code, status)).verdict is NOT_CREATED
     assert proven is (400 <= status < 500 and 1000 <= code <= 1304 and code != 1201)
+
+
+@pytest.mark.parametrize(
+    ("error", "proven"),
+    [
+        (TransportFault("x", phase=RequestPhase.NOT_SENT), True),
+        (TransportFault("x", phase=RequestPhase.MAYBE_SENT), False),
+        (refused(1102, 429), True),
+        (refused(1200, 400), True),
+        pytest.param(refused(1201, 400), True, id="an earlier call may have made it, this one did not"),
+        (refused(1004, 401), True),
+        (refused(1200, 200), False),
+        (refused(1200, 500), False),
+        (refused(1299, 400), False),
+        (refused(9999, 403), False),
+        (refused(0, 400), False),
+        (refused(5000, 400), False),
+        (garbled(404), False),
+        (ServiceError("something new"), False),
+    ],
+)
+def test_what_proves_that_a_paid_call_made_nothing(error: ServiceError, proven: bool) -> None:
+    assert proves_nothing_made(error) is proven
 
 
 INTENT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)

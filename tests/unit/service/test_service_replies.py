@@ -4,6 +4,7 @@ import contextlib
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -100,7 +101,13 @@ def test_task_ids_are_text_to_the_last_digit(sent: object, text: str) -> None:
     assert task(task_id=sent).task_id == text
 
 
-@pytest.mark.parametrize("sent", [..., None, "", True, 8.5e17, {}, [], "a\nb", "\ud800", "x" * 257])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *(..., None, "", True, 8.5e17, {}, [], "a\nb", "\ud800", "x" * 257),
+        *(".", "..", "../costs", "a/..", "a/./b", "..\\b", " ", " 1", "1 ", "***", "a***b"),
+    ],
+)
 def test_a_success_without_a_usable_task_id_is_garbled(sent: object) -> None:
     with pytest.raises(GarbledReply, match=r"Here: .* a task with an id \(request r1\)"):
         task(task_id=sent)
@@ -195,6 +202,10 @@ def test_moments(sent: object, moment: datetime | None) -> None:
         b'{"code":true}',
         b'{"code":0.0}',
         b'{"code":"zero"}',
+        b'{"code":-1}',
+        b'{"code":1000000}',
+        b'{"code":"1000000"}',
+        b'{"code":1000000000000000000000000000000}',
         b'{"code":0,"data":NaN}',
         b'{"code":0,"data":-Infinity}',
         b'{"code":0,"code":1200}',
@@ -241,9 +252,28 @@ _json = st.recursive(
 @given(_json)
 def test_any_data_is_read_or_garbled(data: object) -> None:
     sent = envelope(data)
-    for read in (replies.task_from, replies.page_from, replies.audio_from, replies.account_envelope_from):
+    page_from = partial(replies.page_from, page_size=2)
+    for read in (replies.task_from, page_from, replies.audio_from, replies.account_envelope_from):
         with contextlib.suppress(GarbledReply):
             read(sent)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(0, 0), (999_999, 999_999), ("0", 0), ("999999", 999_999)])
+def test_codes_have_up_to_six_digits(sent: object, code: int) -> None:
+    assert replies.parse_envelope(json.dumps({"code": sent}).encode(), 400).code == code
+
+
+@pytest.mark.parametrize("sent", ["...", "a.b", "a/b", "..a", "a..", "-1", "%2e%2e", "x" * 256])
+def test_ids_that_a_path_can_hold_are_taken(sent: str) -> None:
+    assert id_from(sent) == sent
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [("job-1", "job-1"), (7, "7"), ("..", ".."), ("a\nb", "a b"), ("", None), (None, None), ([], None)],
+)
+def test_another_jobs_id_is_told_also_where_it_can_be_none(sent: object, told: str | None) -> None:
+    assert task(task_info={"external_task_id": sent}).external_task_id == told
 
 
 def test_a_code_may_be_digits_in_text_and_a_byte_order_mark_may_come_first() -> None:
@@ -292,16 +322,18 @@ def test_ids_and_quantities_take_no_truth_values_for_numbers() -> None:
 
 
 def test_a_page_leaves_out_what_is_no_task_and_still_counts_it() -> None:
-    page = replies.page_from(envelope([{"task_id": 1}, None, "x", [], {}, {"task_id": "2"}]))
+    page = replies.page_from(envelope([{"task_id": 1}, None, "x", [], {}, {"task_id": "2"}]), page_size=6)
     assert [entry.task_id for entry in page.tasks] == ["1", "2"]
     assert page.listed == 6
     assert page.request_id == "r1"
 
 
 def test_a_list_that_is_null_is_empty_and_one_that_is_none_is_garbled() -> None:
-    assert replies.page_from(envelope(None)) == replies.TaskPage(tasks=(), listed=0, request_id="r1")
+    assert replies.page_from(envelope(None), page_size=9) == replies.TaskPage(
+        tasks=(), listed=0, request_id="r1"
+    )
     with pytest.raises(GarbledReply, match="a list of tasks"):
-        replies.page_from(envelope({"task_id": 1}))
+        replies.page_from(envelope({"task_id": 1}), page_size=9)
 
 
 def test_speech() -> None:

@@ -24,6 +24,8 @@ def garbled(status: int, retry_after: float | None = None) -> GarbledReply:
         (refused(1302, 429), True),
         (refused(1303, 429), True),
         (refused(1000, 401), False),
+        (refused(1004, 401), False),
+        (ServiceRefused("no", code=1004, http_status=401, renewed=True), True),
         (refused(1102, 429), False),
         (refused(1200, 400), False),
         (refused(1203, 404), False),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import json
 import logging
 
 import httpx
 import pytest
-from service_stand_in import StandIn, drop, envelope, refusal, stay_silent, task
+from service_stand_in import StandIn, drop, envelope, raw, refusal, stay_silent, task
 
-from manifest_runner.errors import RequestPhase, ServiceError, TransportFault
-from manifest_runner.service import ApiKey, AvatarClient, CreateRequest, Timeouts, quiet_http_logs
+from manifest_runner.errors import GarbledReply, RequestPhase, ServiceError, TransportFault
+from manifest_runner.service import ApiKey, AvatarClient, CreateRequest, KeyPair, Timeouts, open_result
 from manifest_runner.service.faults import transport_fault
+from manifest_runner.service.http_logs import quiet_http_logs
 
 NOT_SENT, MAYBE_SENT = RequestPhase.NOT_SENT, RequestPhase.MAYBE_SENT
 KEY = "hush-api-key-0123456789"
@@ -22,6 +25,9 @@ REQUEST = CreateRequest(external_task_id="job-1", image="aW1n", audio_id="9")
 def http_loggers():
     loggers = [logging.getLogger(name) for name in ("httpx", "httpcore")]
     before = [(logger.level, list(logger.filters)) for logger in loggers]
+    for logger in loggers:  # as they are in a fresh process
+        logger.setLevel(logging.NOTSET)
+        logger.filters.clear()
     yield loggers
     for logger, (level, filters) in zip(loggers, before, strict=True):
         logger.setLevel(level)
@@ -56,7 +62,6 @@ def leads_to_a_request(error: BaseException) -> bool:
     ],
 )
 async def test_no_failure_shows_the_key(step, caplog: pytest.LogCaptureFixture, http_loggers) -> None:
-    quiet_http_logs()
     caplog.set_level(logging.DEBUG)
     async with (
         StandIn(step) as server,
@@ -100,13 +105,115 @@ def test_logged_addresses_lose_their_queries(
 
 
 async def test_real_calls_log_no_query_and_no_header(caplog: pytest.LogCaptureFixture, http_loggers) -> None:
-    quiet_http_logs()
+    """Nobody has to remember to quiet the logs: the client does it."""
     caplog.set_level(logging.DEBUG)
     async with StandIn(envelope([task()])) as server, AvatarClient(server.base_url, ApiKey(KEY)) as client:
         await client.list_tasks()
     assert "/image2video?..." in caplog.text
     assert "pageNum" not in caplog.text
     assert "hush" not in caplog.text
+
+
+async def test_a_download_alone_logs_no_signature(caplog: pytest.LogCaptureFixture, http_loggers) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with StandIn(raw(200, b"video")) as server:
+        url = f"{server.base_url}/v.mp4?sig=hush"
+        async with open_result(url, base_url=server.base_url) as result:
+            assert [chunk async for chunk in result.chunks] == [b"video"]
+    assert "/v.mp4?..." in caplog.text
+    assert "hush" not in caplog.text
+
+
+PAIR = KeyPair("hush-access-key-01", 'hush-"secret\\/-0123456789-0123456789')
+
+
+def echo_everywhere(quote) -> object:
+    """An answer that repeats, in every text of it, what `quote` makes of the token that was sent."""
+
+    async def step(seen, writer) -> None:
+        said = quote(seen.headers["authorization"])
+        video = {"id": said, "url": f"https://a.example/v?t={said}", "watermark_url": said}
+        fields = task(
+            task_status=said,
+            task_status_msg=f"failed with {said}",
+            task_result={"videos": [video]},
+            final_balance_deduction={said: [said]},
+        )
+        body = {"code": 0, "message": said, "request_id": said, "data": fields}
+        as_sent = json.dumps(body)
+        hidden = as_sent.replace("hush", "h\\u0075sh").replace("eyJ", "\\u0065yJ").replace("/", "\\/")
+        await raw(200, hidden.encode())(seen, writer)
+
+    return step
+
+
+@pytest.mark.parametrize("credentials", [ApiKey(KEY), PAIR], ids=["key", "pair"])
+@pytest.mark.parametrize(
+    "quote",
+    [
+        pytest.param(lambda header: header, id="the header"),
+        pytest.param(lambda _: f"{KEY} {PAIR.access_key} {PAIR.secret_key}", id="the keys"),
+    ],
+)
+async def test_no_field_of_an_answer_keeps_a_key(credentials, quote) -> None:
+    async with (
+        StandIn(echo_everywhere(quote)) as server,
+        AvatarClient(server.base_url, credentials) as client,
+    ):
+        found = await client.create(REQUEST)
+        sent = server.seen[0].headers["authorization"].removeprefix("Bearer ")
+    shown = f"{found!r} {found.extra}"
+    mine = [KEY] if isinstance(credentials, ApiKey) else [sent, PAIR.access_key, PAIR.secret_key]
+    assert not [secret for secret in mine if secret in shown]
+    assert found.task_id == "850000000000000001"
+    assert found.request_id is None
+    assert "***" in (found.status_message or "")
+
+
+@pytest.mark.parametrize("quoted", [KEY, f"task-{KEY}"])
+async def test_an_id_that_quotes_the_key_is_none(quoted: str) -> None:
+    async with (
+        StandIn(envelope(task(quoted))) as server,
+        AvatarClient(server.base_url, ApiKey(KEY)) as client,
+    ):
+        with pytest.raises(GarbledReply, match="a task with an id") as caught:
+            await client.create(REQUEST)
+    assert "hush" not in str(caught.value)
+
+
+async def test_a_key_of_digits_is_found_among_numbers() -> None:
+    answer = envelope(task(1234567890123, final_unit_deduction=1234567890123.5))
+    async with (
+        StandIn(answer) as server,
+        AvatarClient(server.base_url, ApiKey("1234567890123")) as client,
+    ):
+        with pytest.raises(GarbledReply):
+            await client.create(REQUEST)
+
+
+async def test_an_answer_that_quotes_a_token_which_was_renewed_meanwhile_keeps_none_of_it() -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def late_echo(seen, writer) -> None:
+        asked.set()
+        await release.wait()
+        await envelope(task(task_status_msg=seen.headers["authorization"]))(seen, writer)
+
+    async def by_target(seen, writer) -> None:
+        if "pageNum" not in seen.target:
+            await late_echo(seen, writer)
+        elif len(server.seen) == 2:
+            await refusal(1003, 401)(seen, writer)
+        else:
+            await envelope([])(seen, writer)
+
+    async with StandIn(by_target) as server, AvatarClient(server.base_url, PAIR) as client:
+        slow = asyncio.create_task(client.get("job-1"))
+        await asked.wait()
+        await client.list_tasks()
+        release.set()
+        found = await slow
+    assert found.status_message == "Bearer ***"
 
 
 def test_quieting_twice_changes_nothing(http_loggers) -> None:
