@@ -59,11 +59,28 @@ def utc_from(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def printable(text: str) -> str:
+    """A text on one line, without a sign that a terminal obeys or that disguises what stands there: blanks instead."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)
+
+
 class Mode(StrEnum):
     """The service's two qualities."""
 
     STD = "std"  # 720p
     PRO = "pro"  # 1080p
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rates:
+    """Prices in units. The defaults are the service's price list for Avatar, as of autumn 2026."""
+
+    std: Units = Decimal("0.4")  # a second, 720p
+    pro: Units = Decimal("0.8")  # a second, 1080p
+    speech: Units = Decimal("0.05")  # a text-to-speech call, whatever its length
+
+    def per_second(self, mode: Mode) -> Units:
+        return self.pro if mode is Mode.PRO else self.std
 
 
 class JobState(StrEnum):
@@ -113,6 +130,13 @@ class Location:
     column: int | str | None = None  # a CSV column is named by its header
     json_path: str | None = None  # `$.jobs[2].prompt`
 
+    def __post_init__(self) -> None:
+        """Names of files and columns are anybody's: none of them reaches a terminal as it is."""
+        object.__setattr__(self, "file", printable(self.file))
+        for name in ("column", "json_path"):
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, printable(value))
+
     def __str__(self) -> str:
         parts = [self.file]
         if self.line is not None:
@@ -127,12 +151,18 @@ class Location:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Something wrong with the input: where, what, and how to mend it."""
+    """Something wrong with the input: where, what, and how to mend it. Whatever it quotes, it is printable."""
 
     location: Location
     what: str
     mend: str = ""
     job: str | None = None  # external_task_id, where it is known
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "what", printable(self.what))
+        object.__setattr__(self, "mend", printable(self.mend))
+        if self.job is not None:
+            object.__setattr__(self, "job", printable(self.job))
 
     def __str__(self) -> str:
         path = f" [{self.location.json_path}]" if self.location.json_path else ""
@@ -186,7 +216,10 @@ class ServiceSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """A validated manifest."""
+    """A validated manifest.
+
+    `made_ids` of its jobs had no id of their own: editing such a row makes another id, and with it another job.
+    """
 
     path: Path
     campaign: str
@@ -194,6 +227,7 @@ class Manifest:
     service: ServiceSettings = ServiceSettings()
     concurrency: int = 5
     budget_units: Units | None = None
+    made_ids: int = 0
 
     @property
     def folder(self) -> Path:

@@ -1,7 +1,8 @@
 """Manifests: files -> rows with locations -> defaults and names filled in -> validated jobs, or every Problem."""
 
+from manifest_runner.manifest.enough import told
 from manifest_runner.manifest.load import load_manifest
-from manifest_runner.manifest.schemas import schema_text
+from manifest_runner.manifest.schemas import bundled_schema_text, schema_text
 from manifest_runner.manifest.settings import Settings
 
-__all__ = ["Settings", "load_manifest", "schema_text"]
+__all__ = ["Settings", "bundled_schema_text", "load_manifest", "schema_text", "told"]

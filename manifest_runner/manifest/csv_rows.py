@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from manifest_runner.errors import ManifestError
+from manifest_runner.manifest.enough import ENOUGH
 from manifest_runner.manifest.headings import Heading, read_headings
 from manifest_runner.manifest.schemas import field_names, nested_fields
 from manifest_runner.manifest.source import CsvSource, ValuePath
@@ -28,8 +29,11 @@ class _Record:
     cells: list[str]
 
 
-def read_csv(text: str, file: str) -> tuple[CsvSource, list[Problem]]:
-    """The rows, and the problems that did not stop the reading. Raises ManifestError for what did."""
+def read_csv(text: str, file: str, *, templates: Sequence[str] = ()) -> tuple[CsvSource, list[Problem]]:
+    """The rows, and the problems that did not stop the reading. Raises ManifestError for what did.
+
+    `templates` are the texts outside the file that are filled in from its columns.
+    """
     delimiter = find_delimiter(text)
     records = _records(text, file, delimiter)
     header = next(records, None)
@@ -40,7 +44,7 @@ def read_csv(text: str, file: str) -> tuple[CsvSource, list[Problem]]:
             mend="Its first line names the fields, such as `external_task_id,image,sound_file`.",
         )
         raise ManifestError([problem])
-    headings, problems = read_headings(header.cells, file=file, line=header.line)
+    headings, problems = read_headings(header.cells, file=file, line=header.line, texts=(*templates, text))
     if problems:  # without sound headings every row would complain of the same
         raise ManifestError(problems)
     return _rows(headings, records, file)
@@ -93,6 +97,8 @@ def _rows(headings: list[Heading], records: Iterator[_Record], file: str) -> tup
     for record in records:
         if len(record.cells) != len(headings):
             problems.append(_wrong_width(record, len(headings), file))
+            if len(problems) >= ENOUGH:
+                raise ManifestError(problems)
             continue
         if not any(cell.strip() for cell in record.cells):
             continue  # `,,,`: what spreadsheets leave below a table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ _YAML = (".yaml", ".yml")
 _CSV = (".csv", ".tsv")
 
 
-def read_head(path: Path, found: list[Problem]) -> Source:
-    """Reads the manifest itself. Adds what did not stop the reading to `found`; raises ManifestError for what did."""
+def read_head(path: Path, found: list[Problem], *, output: str | None = None) -> Source:
+    """Reads the manifest itself. Adds what did not stop the reading to `found`; raises ManifestError for what did.
+
+    `output` is the command line's template for output paths, which may name columns.
+    """
     text = read_text(path)
     suffix = path.suffix.lower()
     if suffix in _CSV:
-        return _csv(text, path, found)
+        return _csv(text, path, found, [output or ""])
     if suffix in _YAML:
         return _yaml(text, path, found)
     raise _stop(
@@ -34,14 +38,26 @@ def read_head(path: Path, found: list[Problem]) -> Source:
     )
 
 
-def read_rows(head: Source, path: Path, found: list[Problem]) -> Source:
+def read_rows(head: Source, path: Path, found: list[Problem], *, output: str | None = None) -> Source:
     """The source of the rows: the manifest itself, or the CSV file that it names under `jobs: {from: ...}`."""
     jobs = head.data.get("jobs")
     named = jobs.get("from") if isinstance(jobs, dict) else None
     if not isinstance(named, str) or not named.lower().endswith(_CSV):
         return head
     file = path.parent / named
-    return _csv(read_text(file, named_at=head.where(("jobs", "from"))), file, found)
+    text = read_text(file, named_at=head.where(("jobs", "from")))
+    return _csv(text, file, found, [output or "", *_templates(head.data)])
+
+
+def _templates(data: dict[str, Any]) -> Iterator[str]:
+    """The texts of a manifest that are filled in for each row, as far as they are texts."""
+    defaults = data.get("defaults")
+    defaults = defaults if isinstance(defaults, dict) else {}
+    speech = defaults.get("speech")
+    spoken = speech.get("text") if isinstance(speech, dict) else None
+    for written in (data.get("output"), defaults.get("output"), defaults.get("prompt"), spoken):
+        if isinstance(written, str):
+            yield written
 
 
 def _yaml(text: str, path: Path, found: list[Problem]) -> YamlSource:
@@ -61,8 +77,8 @@ def _yaml(text: str, path: Path, found: list[Problem]) -> YamlSource:
     return YamlSource(file=str(path), root=tree.root, data=data)
 
 
-def _csv(text: str, path: Path, found: list[Problem]) -> CsvSource:
-    source, problems = read_csv(text, str(path))
+def _csv(text: str, path: Path, found: list[Problem], templates: Sequence[str]) -> CsvSource:
+    source, problems = read_csv(text, str(path), templates=templates)
     if problems and not source.data["jobs"]:
         raise ManifestError(problems)  # no row is left, and saying that there are none would mislead
     found += problems

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from manifest_runner.manifest.guesses import guessed_field, is_id
 from manifest_runner.manifest.schemas import field_names, nested_fields
+from manifest_runner.manifest.templates import mentioned
 from manifest_runner.manifest.text import shown
 from manifest_runner.models import Location, Problem
 
@@ -21,16 +24,26 @@ class Heading:
     path: tuple[str, ...]
 
 
-def read_headings(cells: list[str], *, file: str, line: int) -> tuple[list[Heading], list[Problem]]:
-    """Every column, and everything wrong with the header. Blanks around a heading don't count."""
+def read_headings(
+    cells: list[str], *, file: str, line: int, texts: Sequence[str] = ()
+) -> tuple[list[Heading], list[Problem]]:
+    """Every column, and everything wrong with the header. Blanks around a heading don't count.
+
+    A column that one of `texts` names in braces is a var, even where its name could mean a field.
+    """
     names = [cell.strip() for cell in cells]
     fields = _columns()
     absent = {name: path for name, path in fields.items() if name not in names}
+    used = mentioned({name for name in names if guessed_field(name) in absent}, texts)
     headings: list[Heading] = []
     problems: list[Problem] = []
     seen: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
-        fault = _fault(name, number, fields, absent) or _repeated(name, number, seen, fields)
+        fault = (
+            _fault(name, number, fields)
+            or (_misnamed(name, absent, used) if name not in fields else None)
+            or _repeated(name, number, seen, fields)
+        )
         if fault:
             location = Location(file=file, line=line, column=shown(name) or number)
             problems.append(Problem(location=location, what=fault[0], mend=fault[1]))
@@ -51,31 +64,40 @@ def _columns() -> dict[str, tuple[str, ...]]:
     return columns
 
 
-def _fault(
-    name: str, number: int, fields: dict[str, tuple[str, ...]], absent: dict[str, tuple[str, ...]]
-) -> tuple[str, str] | None:
+def _fault(name: str, number: int, fields: dict[str, tuple[str, ...]]) -> tuple[str, str] | None:
     """What is wrong with a heading by itself, and the way out."""
     nested = nested_fields()
     parent = name.partition(".")[0]
     if not name:
         return f"Column {number} has no heading.", "Name it, or remove the column."
-    if name in fields:
-        return None
     if name == "vars":
         return "`vars` can't be a column.", "Give each value a column of its own, named as you like."
-    if parent in nested:
+    if name not in fields and parent in nested:
         known = ", ".join(f"`{parent}.{child}`" for child in nested[parent])
         return f"`{shown(name)}` is no field.", f"The columns are {known}."
-    if meant := _meant(name, absent):
-        return (
-            f"`{shown(name)}` is no field: did you mean `{meant}`?",
-            "Rename the column; if it is a value of your own, give it a name that is less like a field's.",
-        )
     return None
 
 
-def _meant(name: str, absent: dict[str, tuple[str, ...]]) -> str | None:
-    """The field that a heading was surely meant to be, if that field has no column of its own."""
+def _misnamed(name: str, absent: dict[str, tuple[str, ...]], used: set[str]) -> tuple[str, str] | None:
+    """A heading that was surely meant to be a field which has no column of its own.
+
+    Taken for a var, it would change what is paid for without a word: a sheet whose ids stand under `id` has none,
+    and a row that is edited later looks like a new job.
+    """
+    guess = guessed_field(name)
+    meant = guess or _nearly(name, absent)
+    if meant not in absent:
+        return None
+    if meant == guess and name in used and not is_id(name):
+        return None
+    return (
+        f"`{shown(name)}` is no field: did you mean `{meant}`?",
+        "Rename the column; if it is a value of your own, give it a name that is less like a field's.",
+    )
+
+
+def _nearly(name: str, absent: dict[str, tuple[str, ...]]) -> str | None:
+    """The field whose name a heading misspells, if that field has no column of its own."""
     normal = name.casefold().replace(" ", "_").replace("-", "_")
     close = get_close_matches(normal, absent, n=1, cutoff=_CLOSE)
     return close[0] if close else None

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from manifest_runner.errors import ManifestError
 from manifest_runner.manifest.compare import compare
+from manifest_runner.manifest.enough import ENOUGH, told
 from manifest_runner.manifest.files import read_head, read_rows
 from manifest_runner.manifest.jobs import Completed, complete
 from manifest_runner.manifest.outputs import name_fault
@@ -27,7 +29,7 @@ from manifest_runner.manifest.settings import (
 )
 from manifest_runner.manifest.source import Source
 from manifest_runner.manifest.wording import Fault, faults_in
-from manifest_runner.models import Location, Manifest, Problem
+from manifest_runner.models import Location, Manifest, Problem, printable
 
 _NO_SETTINGS = Settings()
 _COMMAND_LINE = "command line"
@@ -36,24 +38,24 @@ _COMMAND_LINE = "command line"
 def load_manifest(path: Path, *, settings: Settings = _NO_SETTINGS) -> Manifest:
     """Reads a manifest: a YAML or CSV file, with the CSV that a YAML file may name for its rows.
 
-    Media are not looked at. Raises ManifestError, which carries every problem that was found, in the order of the
-    files: what the command line set, the manifest, its rows.
+    Media are not looked at. Raises ManifestError, which carries the problems that were found, in the order of the
+    files: what the command line set, the manifest, its rows. Of very many it carries the first, and their number.
     """
     found = list(_settings_problems(settings))
     try:
         manifest = _load(path, settings, found)
     except ManifestError as exc:  # what stopped the reading, beside what had been found before
-        raise ManifestError(_in_order([*found, *exc.problems], path)) from None
+        raise ManifestError(told(_in_order([*found, *exc.problems], path))) from None
     if manifest is None:
-        raise ManifestError(_in_order(found, path))
+        raise ManifestError(told(_in_order(found, path)))
     return manifest
 
 
 def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest | None:
     """The manifest, or None when `found` says why there is none. Raises ManifestError when the reading stops."""
-    head = read_head(path, found)
+    head = read_head(path, found, output=settings.output)
     faults = _check_form(head, found)
-    rows = read_rows(head, path, found)
+    rows = read_rows(head, path, found, output=settings.output)
     row_faults = faults if rows is head else _check_form(rows, found)
     data, bad_defaults = _without(head.data, faults)
     common = Common(
@@ -65,11 +67,13 @@ def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest | No
         known=_var_names(rows, data),
         bad=bad_defaults,
     )
-    completed = [complete(row, common) for row in _sound_rows(rows, row_faults)]
-    for result in completed:
-        found += result.problems
-    found += compare(completed)
     found += _campaign_problems(common, settings)
+    completed: list[Completed] = []
+    for row in _sound_rows(rows, row_faults):
+        completed.append(complete(row, common))
+        found += completed[-1].problems
+        _stop_at_enough(found)
+    found += islice(compare(completed), ENOUGH)
     return None if found else _manifest(path, settings, data, common, completed)
 
 
@@ -83,19 +87,40 @@ def _manifest(
         service=service_settings(data, settings),
         concurrency=concurrency(data, settings),
         budget_units=budget_units(data, settings),
+        made_ids=sum(result.made for result in completed),
     )
 
 
 def _check_form(source: Source, found: list[Problem]) -> list[Fault]:
     """Holds a file's values against the manifest's schema, and adds what it says to `found`.
 
-    Raises ManifestError for a manifest of another version: of that we can't say what else is right in it.
+    Raises ManifestError for a manifest of another version (of that we can't say what else is right in it), and where
+    so much is wrong that the rest need not be looked at.
     """
-    faults = faults_in("manifest", source.data)
-    if other := [fault for fault in faults if fault.path == ("version",)]:
-        raise ManifestError(list(_problems(other, source)))
-    found += _problems(faults, source)
+    faults: list[Fault] = []
+    for some in _faults_by_part(source.data):
+        if other := [fault for fault in some if fault.path == ("version",)]:
+            raise ManifestError(list(_problems(other, source)))
+        faults += some
+        found += _problems(some, source)
+        _stop_at_enough(found)
     return faults
+
+
+def _faults_by_part(data: dict[str, Any]) -> Iterator[list[Fault]]:
+    """What the schema says of the manifest without its rows, then of each row: a choice such as `jobs` is looked
+    through to its end at once, and there can be a million rows."""
+    jobs = data.get("jobs")
+    rows = jobs if isinstance(jobs, list) else []
+    yield faults_in("manifest", {**data, "jobs": [{}]} if rows else data)
+    for number, row in enumerate(rows):
+        yield faults_in("row", row, at=("jobs", number))
+
+
+def _stop_at_enough(found: list[Problem]) -> None:
+    """Raises ManifestError once nothing can be saved any more. What was found is already in `found`."""
+    if len(found) >= ENOUGH:
+        raise ManifestError([])
 
 
 def _problems(faults: list[Fault], source: Source) -> Iterator[Problem]:
@@ -164,7 +189,7 @@ def _campaign_problems(common: Common, settings: Settings) -> Iterator[Problem]:
 
 def _in_order(problems: list[Problem], path: Path) -> list[Problem]:
     """By file (the command line, the manifest, its rows), line and column; each once."""
-    files = {_COMMAND_LINE: 0, str(path): 1}
+    files = {_COMMAND_LINE: 0, printable(str(path)): 1}
 
     def place(problem: Problem) -> tuple[int, int, int]:
         location = problem.location

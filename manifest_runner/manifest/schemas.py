@@ -13,12 +13,14 @@ from decimal import Decimal
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 SchemaName = Literal["manifest", "job", "report"]
+RuleName = Literal["manifest", "row", "job", "report"]
+"""What a value can be held against: a schema, or that part of the manifest's which describes one row."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}\Z")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?\Z")
@@ -35,6 +37,23 @@ def schema_text(name: SchemaName) -> str:
     return (source_tree / f"{name}.schema.json").read_text(encoding="utf-8")
 
 
+def bundled_schema_text(name: SchemaName) -> str:
+    """The text of a schema that can stand alone: the schemas it refers to are embedded under `$defs`.
+
+    This is a compound document of draft 2020-12. Each embedded schema keeps its `$id`, so the references lead to it
+    as they are. The files themselves stay apart, because editors and the schemas of other programs name them so.
+    """
+    document: dict[str, Any] = json.loads(schema_text(name))
+    others = sorted(
+        {reference.partition("#")[0] for reference in _references(document)} - {"", document["$id"]}
+    )
+    if not others:
+        return schema_text(name)
+    embedded = {other: json.loads(schema_text(_name_of(other))) for other in others}
+    document["$defs"] = {**document.get("$defs", {}), **embedded}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 @cache
 def load_schema(name: SchemaName) -> dict[str, Any]:
     """A schema in which every `$ref` is replaced by what it refers to.
@@ -47,7 +66,8 @@ def load_schema(name: SchemaName) -> dict[str, Any]:
     return inlined
 
 
-def errors_in(name: SchemaName, value: object) -> Iterator[ValidationError]:
+def errors_in(name: RuleName, value: object) -> Iterator[ValidationError]:
+    """One complaint after the other. A choice between schemas looks through all of its value before the first."""
     return _validator(name).iter_errors(value)
 
 
@@ -103,8 +123,26 @@ def _document(name: str) -> dict[str, Any]:
 
 
 @cache
-def _validator(name: SchemaName) -> Draft202012Validator:
+def _validator(name: RuleName) -> Draft202012Validator:
+    if name == "row":
+        rows, _ = load_schema("manifest")["properties"]["jobs"]["oneOf"]
+        return Draft202012Validator(rows["items"])
     return Draft202012Validator(load_schema(name))
+
+
+def _name_of(file: str) -> SchemaName:
+    return cast(SchemaName, file.removesuffix(".schema.json"))
+
+
+def _references(rule: Any) -> Iterator[str]:
+    """Every `$ref` in a schema."""
+    if isinstance(rule, dict):
+        if isinstance(rule.get("$ref"), str):
+            yield rule["$ref"]
+        rule = list(rule.values())
+    if isinstance(rule, list):
+        for part in rule:
+            yield from _references(part)
 
 
 def _inline(rule: Any, name: str) -> Any:
@@ -116,7 +154,7 @@ def _inline(rule: Any, name: str) -> Any:
     if "$ref" not in rule:
         return own
     file, _, pointer = rule["$ref"].partition("#")
-    home = file.removesuffix(".schema.json") if file else name
+    home = _name_of(file) if file else name
     target: Any = _document(home)
     for step in pointer.strip("/").split("/"):
         target = target[step]

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from manifest_runner.manifest.text import shown
 from manifest_runner.manifest.yaml_tree import Node, find
-from manifest_runner.models import Location
+from manifest_runner.models import Location, printable
 
 ValuePath = tuple[str | int, ...]
 
@@ -80,7 +80,7 @@ def json_path(path: ValuePath) -> str:
         elif _BARE_NAME.match(step):
             text += f".{step}"
         else:
-            text += "['" + step.replace("\\", "\\\\").replace("'", "\\'") + "']"
+            text += "['" + printable(step).replace("\\", "\\\\").replace("'", "\\'") + "']"
     return text if len(text) <= _LONGEST_PATH else text[: _LONGEST_PATH - 3] + "..."
 
 

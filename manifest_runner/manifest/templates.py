@@ -6,9 +6,16 @@ and what is filled in is not read again. A name is any text without braces, so t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+
+_BRACED = re.compile(r"\{([^{}]{1,200})\}")
+
+MOST_FILLED = 100_000
+"""Characters of a text with its names filled in. Far above what any field takes, which its schema says in full; far
+below what a long value, named a thousand times, would take of the memory before the schema is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +77,29 @@ def names_in(template: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.text for part in parse(template) if isinstance(part, Name)))
 
 
+def mentioned(names: Collection[str], texts: Iterable[str]) -> set[str]:
+    """Those of the names that stand in braces in one of the texts, be they templates, tables of them, or faulty."""
+    if not names:
+        return set()
+    return {name for text in texts for match in _BRACED.finditer(text) if (name := match[1].strip()) in names}
+
+
 def expand(template: str, values: Mapping[str, str]) -> str:
-    """The template with its names filled in. Raises TemplateError; UnknownNames for names without a value."""
+    """The template with its names filled in.
+
+    Raises TemplateError, also for a result beyond MOST_FILLED; UnknownNames for names without a value.
+    """
     if "{" not in template and "}" not in template:
         return template
     if unknown := tuple(name for name in names_in(template) if name not in values):
         raise UnknownNames(unknown)
-    return "".join(part if isinstance(part, str) else values[part.text] for part in parse(template))
+    filled = [part if isinstance(part, str) else values[part.text] for part in parse(template)]
+    if sum(map(len, filled)) > MOST_FILLED:
+        raise TemplateError(
+            f"Filled in, the text has more than {MOST_FILLED:,} characters.",
+            "Shorten it, or the values in it.",
+        )
+    return "".join(filled)
 
 
 def _name(template: str, start: int) -> tuple[Name, int]:

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from manifest_runner.errors import ManifestError
-from manifest_runner.models import Location, Problem
+from manifest_runner.models import Location, Problem, printable
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -17,6 +17,23 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff
 """What neither a person types nor YAML allows. Tab and line breaks are no part of it."""
 
 _BOM = "\ufeff"
+
+# Files that are named in a manifest's place by mistake, known by their first bytes.
+_AS_CSV = "Save the sheet as `CSV UTF-8`, and name that file."
+_OTHER_FILES = (
+    (
+        rb"PK\x03\x04|\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "an Excel workbook, or another office document",
+        _AS_CSV,
+    ),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|....ftyp(?:hei|mif1|avif)", "a picture", ""),
+    (rb"ID3|RIFF....WAVE|....ftypM4A|fLaC|OggS|\xff[\xf1\xf9\xfb\xf3\xf2\xfa]", "a recording", ""),
+    (rb"....ftyp|RIFF....AVI |\x1aE\xdf\xa3", "a video", ""),
+    (rb"%PDF", "a PDF document", ""),
+    (rb"\x1f\x8b", "a compressed file", "Unpack it first."),
+    (rb"SQLite format 3\x00", "a database", ""),
+)
+_NAME_THE_MANIFEST = "Name the manifest, a .yaml or .csv file, which names the media."
 
 
 def read_text(path: Path, *, named_at: Location | None = None) -> str:
@@ -30,10 +47,10 @@ def read_text(path: Path, *, named_at: Location | None = None) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as exc:
-        raise ManifestError([_not_utf8(file, data, exc.start)]) from None
+        raise ManifestError([_other_file(file, data) or _not_utf8(file, data, exc.start)]) from None
     text = text.removeprefix(_BOM)
     if bad := CONTROL.search(text):
-        raise ManifestError([_control_character(file, text, bad.start())])
+        raise ManifestError([_other_file(file, data) or _control_character(file, text, bad.start())])
     return text
 
 
@@ -50,7 +67,7 @@ def name_of(character: str) -> str:
 
 def shown(text: str, limit: int = 60) -> str:
     """A text as a message may repeat it: short, and without signs that would break or disguise the line."""
-    clean = "".join(sign if sign.isprintable() else " " for sign in text[: limit + 1])
+    clean = printable(text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
@@ -79,6 +96,16 @@ def _read_bytes(path: Path, location: Location) -> bytes:
     if fault:
         raise ManifestError([Problem(location=location, what=fault[0], mend=fault[1])])
     return data
+
+
+def _other_file(file: str, data: bytes) -> Problem | None:
+    """What a file is that is no text, where its first bytes tell."""
+    for start, kind, mend in _OTHER_FILES:
+        if re.match(start, data, re.DOTALL):
+            return Problem(
+                location=Location(file=file), what=f"This is {kind}.", mend=mend or _NAME_THE_MANIFEST
+            )
+    return None
 
 
 def _not_utf8(file: str, data: bytes, offset: int) -> Problem:

@@ -10,17 +10,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
-from manifest_runner.manifest.schemas import SchemaName, errors_in
+from manifest_runner.manifest.enough import ENOUGH
+from manifest_runner.manifest.guesses import guessed_field
+from manifest_runner.manifest.schemas import RuleName, errors_in
 from manifest_runner.manifest.source import ValuePath
 from manifest_runner.manifest.text import shown
 
 # References can hold signed addresses or megabytes of Base64: their values are never repeated in a message.
 _UNSHOWN = frozenset({"image", "sound_file", "callback_url", "base_url"})
 _CREDENTIALS = ("api_key", "apikey", "access_key", "secret", "token", "password", "credential")
+_MOST_COMPLAINTS = 4 * ENOUGH  # some are said together with others: so many surely make ENOUGH faults
 _KINDS = {
     "string": "text",
     "integer": "a whole number",
@@ -62,34 +66,37 @@ class _Complaint:
     schema: Any
 
 
-def faults_in(name: SchemaName, value: object) -> list[Fault]:
-    """Everything a schema has against a value, each said once. Of several at one place, a wrong type comes alone."""
-    complaints = list(_leaves(errors_in(name, value)))
+def faults_in(name: RuleName, value: object, *, at: ValuePath = ()) -> list[Fault]:
+    """Everything a schema has against a value, each said once. Of several at one place, a wrong type comes alone.
+
+    `at` leads to the value. Where there are more than ENOUGH the rest is not looked for.
+    """
+    complaints = list(islice(_leaves(errors_in(name, value), at), _MOST_COMPLAINTS))
     mistyped = {complaint.path for complaint in complaints if complaint.rule == "type"}
     faults: dict[Fault, None] = {}
     for complaint in complaints:
         if complaint.rule == "type" or complaint.path not in mistyped:
-            faults |= dict.fromkeys(_faults(complaint))
+            faults |= dict.fromkeys(islice(_faults(complaint), ENOUGH))
     return list(faults)
 
 
-def _leaves(errors: Iterable[ValidationError]) -> Iterator[_Complaint]:
+def _leaves(errors: Iterable[ValidationError], at: ValuePath) -> Iterator[_Complaint]:
     """The complaints themselves: of a choice, those of the one branch that has the value's shape."""
     for error in errors:
-        path = tuple(error.absolute_path)
+        path = (*at, *error.absolute_path)
         branches: dict[Any, list[ValidationError]] = {}
         for part in error.context or ():
             branches.setdefault(part.schema_path[0], []).append(part)
-        shaped = [parts for parts in branches.values() if not any(_is_shape(part, path) for part in parts)]
+        shaped = [parts for parts in branches.values() if not any(_is_shape(part, error) for part in parts)]
         if len(shaped) == 1:
-            yield from _leaves(shaped[0])
+            yield from _leaves(shaped[0], at)
         else:
             yield _Complaint(path, str(error.validator), error.validator_value, error.instance, error.schema)
 
 
-def _is_shape(part: ValidationError, path: ValuePath) -> bool:
-    """Whether a branch of the choice at `path` was never meant: the value isn't even of its type."""
-    return part.validator == "type" and tuple(part.absolute_path) == path
+def _is_shape(part: ValidationError, choice: ValidationError) -> bool:
+    """Whether a branch of a choice was never meant: the value isn't even of its type."""
+    return part.validator == "type" and part.absolute_path == choice.absolute_path
 
 
 def _faults(complaint: _Complaint) -> Iterator[Fault]:
@@ -119,11 +126,18 @@ def _unknown_fields(complaint: _Complaint) -> Iterator[Fault]:
             what, mend = "`external_task_id` can't be a default.", "Every job needs an id of its own."
         elif any(word in name.casefold() for word in _CREDENTIALS):
             mend = "Credentials never stand in a manifest: set them in the environment or in a .env file."
+        elif (guess := guessed_field(name)) and guess.partition(".")[0] in known:
+            what, mend = f"`{shown(name)}` is no field: did you mean `{guess}`?", _mend_guess(guess)
         elif close := get_close_matches(name.casefold().replace("-", "_"), known, n=1, cutoff=0.6):
             what, mend = f"`{shown(name)}` is no field: did you mean `{close[0]}`?", "Correct the name."
         elif path[:1] == ("jobs",) and len(path) == 2:
             mend = f"If it is a value of your own, put it under `vars`. {mend}"
         yield Fault((*path, name), what, mend, key=True)
+
+
+def _mend_guess(field: str) -> str:
+    parent, _, child = field.partition(".")
+    return f"Write `{parent}: {{{child}: ...}}`." if child else "Correct the name."
 
 
 def _choice(complaint: _Complaint) -> Fault:

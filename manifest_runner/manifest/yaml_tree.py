@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from manifest_runner.errors import ManifestError
+from manifest_runner.manifest.enough import ENOUGH
 from manifest_runner.manifest.text import CONTROL, name_of, shown
 from manifest_runner.models import Location, Problem
 
@@ -224,6 +225,8 @@ class _Builder:
 
     def _complain(self, place: tuple[int, int], what: str, mend: str) -> None:
         self.tree.problems.append(self._problem(place, what, mend))
+        if len(self.tree.problems) >= ENOUGH:
+            raise ManifestError(self.tree.problems)
 
     def _stop(self, event: yaml.Event, what: str, mend: str) -> ManifestError:
         return ManifestError([*self.tree.problems, self._problem(_place_of(event), what, mend)])

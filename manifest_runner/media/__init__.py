@@ -9,7 +9,6 @@ from manifest_runner.media.encode import ready_to_send
 from manifest_runner.media.estimate import (
     DEFAULT_RATES,
     Estimate,
-    Rates,
     billed_seconds,
     estimate,
     estimate_spoken,
@@ -40,7 +39,6 @@ __all__ = [
     "ImageFacts",
     "JobMedia",
     "Preflight",
-    "Rates",
     "Source",
     "UrlSource",
     "VideoFacts",

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from manifest_runner.errors import MediaError
+from manifest_runner.media.boxes import check_index, index_of, is_mp4
 from manifest_runner.media.facts import AudioFacts
 from manifest_runner.media.sniff import looks_like
 from manifest_runner.media.source import FileSource, read
@@ -29,8 +30,9 @@ COUNT_UP_TO = 301
 # recognised, and no protocol may be used at all: the bytes come from memory.
 _OPTIONS = {
     "protocol_whitelist": "none",
-    "format_whitelist": "wav,w64,mp3,aac,mov,ogg,flac,matroska,avi,aiff,amr,asf",
+    "format_whitelist": "wav,w64,mp3,aac,ogg,flac,matroska,avi,aiff,amr,asf",
 }
+_MP4_OPTIONS = {**_OPTIONS, "format_whitelist": "mov"}  # only where the index has been checked
 _NAMES = {"mov": "m4a"}  # by the first of FFmpeg's names for a demuxer
 _CUT = Fraction(1, 4)  # seconds that may be missing against an index before a file counts as cut off
 _STREAMED = 0x7FFF_0000  # a WAV data size from here on was written by a program that could not seek back
@@ -44,8 +46,13 @@ def probe_audio(data: bytes | Path, *, name: str = "The recording") -> AudioFact
     """
     if isinstance(data, Path):
         data = read(FileSource(str(data)), Path())
+    options = _OPTIONS
+    if is_mp4(data):
+        check_index(index_of(data), name, mend="Export it again as MP3 or M4A.")
+        options = _MP4_OPTIONS
     try:
-        with av.open(BytesIO(data), mode="r", options=_OPTIONS) as container:
+        # Titles and names inside may be in any encoding, and are of no interest.
+        with av.open(BytesIO(data), mode="r", options=options, metadata_errors="ignore") as container:
             kind = container.format.name.split(",")[0]
             kind = _NAMES.get(kind, kind)
             stream, tick = _only_sound(container, name)
@@ -61,7 +68,7 @@ def probe_audio(data: bytes | Path, *, name: str = "The recording") -> AudioFact
                 bytes=len(data),
                 sha256=hashlib.sha256(data).hexdigest(),
             )
-    except (av.FFmpegError, ValueError, OverflowError) as error:
+    except (av.FFmpegError, ValueError, ArithmeticError) as error:
         raise _no_recording(name, data) from error
     if seconds < COUNT_UP_TO and promised - seconds > _CUT:
         raise MediaError(

@@ -6,19 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from manifest_runner.media.limits import AUDIO_MAX_SECONDS, AUDIO_MIN_SECONDS
-from manifest_runner.models import Mode, Speech, Units
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rates:
-    """Prices in units. The defaults are the service's price list for Avatar, as of autumn 2026."""
-
-    std: Units = Decimal("0.4")  # a second, 720p
-    pro: Units = Decimal("0.8")  # a second, 1080p
-    speech: Units = Decimal("0.05")  # a text-to-speech call, whatever its length
-
-    def per_second(self, mode: Mode) -> Units:
-        return self.pro if mode is Mode.PRO else self.std
+from manifest_runner.models import Mode, Rates, Speech, Units
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,16 +49,19 @@ _LETTERS_A_SECOND = {
     "en": (Decimal(8), Decimal(15), Decimal(25)),
     "zh": (Decimal(3), Decimal("4.5"), Decimal(8)),
 }
+# Seconds before the first and after the last word, alike.
+_SILENCE = (Decimal(2), Decimal("0.5"), Decimal(0))
 
 
 def estimate_spoken(mode: Mode, speech: Speech, *, rates: Rates = DEFAULT_RATES) -> Estimate:
     """The cost of a text's text-to-speech call and video, before the service has spoken it: from its length alone."""
+    readings = _LETTERS_A_SECOND.get(speech.voice_language, _LETTERS_A_SECOND["en"])
     slow, usual, fast = (
         min(
             AUDIO_MAX_SECONDS,
-            max(AUDIO_MIN_SECONDS, Decimal(len(speech.text)) / (letters * speech.voice_speed)),
+            max(AUDIO_MIN_SECONDS, (Decimal(len(speech.text)) / letters + silence) / speech.voice_speed),
         )
-        for letters in _LETTERS_A_SECOND.get(speech.voice_language, _LETTERS_A_SECOND["en"])
+        for letters, silence in zip(readings, _SILENCE, strict=True)
     )
     return Estimate(
         low=estimate(mode, fast, speech=True, rates=rates).low,

@@ -11,12 +11,14 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from manifest_runner.errors import MediaError
+from manifest_runner.models import printable
 
 READ_LIMIT = 64 * 1024 * 1024
 """Bytes. More than any file the service takes; a larger one is refused by its size alone, without being read."""
@@ -29,7 +31,7 @@ _URL_UNFIT = re.compile(r"[^\x21-\x7e]|[\\<>\"^`{|}]")
 # Control characters (NUL ends a path, others act on a terminal), and halves of a character, which no encoding has.
 _PATH_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SHOWN = 80  # characters of a reference in a message
-_LOOKED_AT = 500  # entries of a folder searched for a near name: a big folder must not slow a big manifest
+_LOOKED_AT = 300  # entries of a folder searched for a near name: a big folder must not slow a big manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,16 @@ class FileSource:
 
     def resolved(self, folder: Path) -> Path:
         return folder / self.path
+
+    def outside(self, folder: Path) -> bool:
+        """Whether the path leads out of `folder`: as an absolute one, by `..`, or through a link.
+
+        A manifest from somebody else may name any file of yours, and what it names is sent to the service.
+        """
+        try:
+            return not self.resolved(folder).resolve().is_relative_to(folder.resolve())
+        except (OSError, RuntimeError):  # a circle of links leads nowhere; reading it will say so
+            return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +209,11 @@ def _refuse_irregular(mode: int, label: str) -> None:
 def _unreadable(source: FileSource, folder: Path, error: OSError) -> MediaError:
     path = source.resolved(folder)
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return MediaError(f"There is no file {source.label}.", mend=_way_to(path))
+        return MediaError(f"There is no file {source.label}.", mend=_way_to(source, folder))
     if error.errno in (errno.EACCES, errno.EPERM):
-        return MediaError(f"{source.label} may not be read.", mend=f"Allow it: chmod u+r '{path}'.")
+        return MediaError(
+            f"{source.label} may not be read.", mend=f"Allow it: chmod u+r '{printable(str(path))}'."
+        )
     if error.errno == errno.ENAMETOOLONG:
         return MediaError(
             f"{source.label} is too long for a path, and is no valid Base64 either.",
@@ -210,22 +224,55 @@ def _unreadable(source: FileSource, folder: Path, error: OSError) -> MediaError:
     )
 
 
-def _way_to(path: Path) -> str:
+def _way_to(source: FileSource, folder: Path) -> str:
     """What to do about a missing file: the name it may have been meant to be, where one is near."""
-    folder = path.parent
-    if not folder.is_dir():
-        return f"Its folder '{_shortened(str(folder))}' does not exist; paths are relative to the manifest."
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in islice(entries, _LOOKED_AT))
-    except OSError:
-        return "Put it there, or mend the path; paths are relative to the manifest."
+    if meant := _meant(source.path, folder):
+        return f"Did you mean '{_shortened(meant)}'?"
+    if "\\" in source.path:
+        return "Write / between folders in place of \\: that holds on every system."
+    there = source.resolved(folder).parent
+    if not _is(there, stat.S_ISDIR):
+        return f"Its folder '{_shortened(str(there))}' does not exist; paths are relative to the manifest."
+    place = "beside the manifest" if there == folder else f"into '{_shortened(str(there))}'"
+    return f"Put it {place}, or mend the path; paths are relative to the manifest."
+
+
+def _meant(written: str, folder: Path) -> str | None:
+    """The path that was perhaps meant: the same with slashes, one with nearly the same name, or one to a file of
+    that name in a folder beside the manifest."""
+    turned = written.replace("\\", "/")
+    path = folder / turned
+    if turned != written and _is(path, stat.S_ISREG):
+        return turned
+    names = _names_in(path.parent)
     alike = [name for name in names if name.casefold() == path.name.casefold()]
     alike += [name for name in names if Path(name).stem.casefold() == path.stem.casefold()]
     if alike:
-        return f"Did you mean '{alike[0]}'?"
-    return f"Put it into '{_shortened(str(folder))}', or mend the path; paths are relative to the manifest."
+        return str(Path(turned).with_name(alike[0]))
+    folders = [name for name in _names_in(folder) if _is(folder / name, stat.S_ISDIR)]
+    return next(
+        (f"{name}/{path.name}" for name in folders if _is(folder / name / path.name, stat.S_ISREG)), None
+    )
+
+
+def _names_in(folder: Path) -> list[str]:
+    """What is in a folder, in order; nothing where it can't be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in islice(entries, _LOOKED_AT))
+    except OSError:
+        return []
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Whether something of a kind is there. What may not be looked at, or has no possible name, is not."""
+    try:
+        return kind(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _shortened(text: str) -> str:
+    """A name as a message may repeat it: short, and printable whatever it was called."""
+    text = printable(text)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 4 :]}"

@@ -10,10 +10,10 @@ import av
 from av.error import FFmpegError
 
 from manifest_runner.errors import MediaError
+from manifest_runner.media.boxes import HEADER, LONG_HEADER, box_at, check_index
 
-_HEADER = 8
-_LONG_HEADER = 16
 _NEEDED = {b"ftyp", b"moov", b"mdat"}
+_MOST_INDEX = 32 * 1024 * 1024  # bytes of everything but the media: hours of film need less
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,12 +30,14 @@ class VideoFacts:
 def probe_video(path: Path) -> VideoFacts:
     """Look into a fetched MP4. Raises MediaError when it is cut short, is something else, or does not open.
 
-    A file with its index in front opens although its end is missing, so the boxes are counted before FFmpeg looks.
+    A file with its index in front opens although its end is missing, so the boxes are counted before FFmpeg looks;
+    and an index that claims absurd things must not come before FFmpeg at all.
     """
     size = path.stat().st_size
-    _count_boxes(path, size)
+    check_index(_count_boxes(path, size), "The file")
     try:
-        with av.open(str(path), format="mp4") as container:
+        # Titles and names inside may be in any encoding, and are of no interest.
+        with av.open(str(path), format="mp4", metadata_errors="ignore") as container:
             if not container.streams.video:
                 raise MediaError("The file holds no picture.")
             stream = container.streams.video[0]
@@ -54,29 +56,38 @@ def probe_video(path: Path) -> VideoFacts:
             )
     except FFmpegError as error:
         raise MediaError(f"The file does not open as a video: {error.strerror}.") from error
+    except (ValueError, ArithmeticError) as error:  # figures or texts in it that Python can't hold
+        raise MediaError(
+            "The file does not open as a video: what it says of itself makes no sense."
+        ) from error
 
 
-def _count_boxes(path: Path, size: int) -> None:
-    """Walk the top-level boxes (ISO/IEC 14496-12, 4.2): each names its length, and they end where the file ends."""
+def _count_boxes(path: Path, size: int) -> bytes:
+    """Walk the top-level boxes: each names its length, and they end where the file ends.
+
+    Returns the file without its `mdat` boxes.
+    """
     found: set[bytes] = set()
+    index = bytearray()
     position = 0
     with path.open("rb") as file:
         while position < size:
             file.seek(position)
-            header = file.read(_LONG_HEADER)
-            if len(header) < _HEADER:
+            header = file.read(LONG_HEADER)
+            if len(header) < HEADER:
                 raise MediaError(f"The file is cut short: it ends inside a box header at byte {position}.")
-            length, kind = int.from_bytes(header[:4]), header[4:8]
+            kind, least, length = box_at(header, 0, size - position)
             if not found and kind != b"ftyp":
                 raise MediaError("The file is no MP4: it does not start like one.")
-            if length == 1 and len(header) == _LONG_HEADER:
-                length = int.from_bytes(header[8:])
-            elif length == 0:  # the last box may leave its length open
-                length = size - position
-            if length < _HEADER or position + length > size:
+            if length < least or position + length > size:
                 raise MediaError(
                     f"The file is cut short: a box at byte {position} does not fit in {size} bytes."
                 )
+            if kind != b"mdat":
+                if len(index) + length > _MOST_INDEX:
+                    raise MediaError(f"The file has more than {_MOST_INDEX:,} bytes that are no media.")
+                file.seek(position)
+                index += file.read(length)
             found.add(kind)
             position += length
     missing = _NEEDED - found
@@ -84,3 +95,4 @@ def _count_boxes(path: Path, size: int) -> None:
         raise MediaError(
             f"The file is no whole MP4: {', '.join(sorted(k.decode() for k in missing))} is missing."
         )
+    return bytes(index)

@@ -132,12 +132,69 @@ def test_a_heading_that_is_nearly_a_field_is_no_silent_var(heading: str, meant: 
 
 
 @pytest.mark.parametrize(
-    "heading", ["first_name", "age", "note", "code", "city", "Name", "language", "row", "campaign", "text"]
+    "heading",
+    ["first_name", "age", "note", "code", "city", "Name", "language", "row", "campaign", "customer_id"],
 )
 def test_a_column_of_ones_own_is_a_var(heading: str) -> None:
     headings, problems = read_headings([heading], file="rows.csv", line=1)
     assert not problems
     assert headings[0].path == ("vars", heading)
+
+
+@pytest.mark.parametrize(
+    "heading", ["id", "ID", "Id", "task_id", "Task ID", "job-id", "jobId", "external_id", "row_id"]
+)
+def test_a_column_of_ids_under_another_name_is_no_silent_var(heading: str) -> None:
+    text = f"{heading},image,sound_file,prompt\na,a.png,a.mp3,{{{heading}}}\n"
+    assert f"(column {heading}): `{heading}` is no field: did you mean `external_task_id`?" in stopped(text)
+    assert jobs_of(f"external_task_id,{text}".replace("\na", "\nx,a"))[0]["vars"] == {heading: "a"}
+
+
+@pytest.mark.parametrize(
+    ("heading", "field"),
+    [
+        ("text", "speech.text"),
+        ("Text", "speech.text"),
+        ("voice_id", "speech.voice_id"),
+        ("Voice ID", "speech.voice_id"),
+        ("voice_language", "speech.voice_language"),
+        ("voice_speed", "speech.voice_speed"),
+        ("watermark", "watermark_info.enabled"),
+        ("audio", "sound_file"),
+        ("picture", "image"),
+    ],
+)
+def test_a_likely_guess_at_a_field_is_no_silent_var_unless_it_is_used_as_one(
+    heading: str, field: str
+) -> None:
+    text = f"external_task_id,prompt,{heading}\na,Hi,x\n"
+    assert f"`{heading}` is no field: did you mean `{field}`?" in stopped(text)
+    assert jobs_of(f"{field},{text}".replace("\na", "\ny,a"))[0]["vars"] == {heading: "x"}
+    assert jobs_of(text.replace("Hi", f"Hi {{ {heading} }}"))[0]["vars"] == {heading: "x"}
+    source, _ = read_csv(text, "rows.csv", templates=["plain", f"{{{heading}}}.mp4"])
+    assert source.data["jobs"][0]["vars"] == {heading: "x"}
+
+
+def test_all_guesses_in_a_header_are_told_at_once() -> None:
+    said = stopped("id,image,text,voice_id,promt\n")
+    assert [
+        name
+        for name in ("(column id)", "(column text)", "(column voice_id)", "(column promt)")
+        if name in said
+    ] == [
+        "(column id)",
+        "(column text)",
+        "(column voice_id)",
+        "(column promt)",
+    ]
+
+
+def test_of_a_sheet_that_is_wrong_throughout_only_the_beginning_is_read() -> None:
+    bad = "a\n" * 1000
+    with pytest.raises(ManifestError) as caught:
+        read_csv("image,prompt\n" + bad + '"never closed', "rows.csv")
+    assert len(caught.value.problems) == 1000
+    assert caught.value.problems[-1].location.line == 1001
 
 
 def test_a_near_miss_is_fine_beside_the_field_itself() -> None:

@@ -227,6 +227,172 @@ def test_a_file_that_may_not_be_read(folder: Folder) -> None:
         load_manifest(path)
 
 
+def test_ids_under_another_name_stop_a_sheet_before_it_is_paid_for_twice(folder: Folder) -> None:
+    [problem] = folder.problems("id,image,sound_file\nana,a.png,a.mp3\n", "m.csv")
+    assert problem.startswith("m.csv:1 (column id): `id` is no field: did you mean `external_task_id`?")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("{id: a}", "`id` is no field: did you mean `external_task_id`? Correct the name."),
+        ("{task_id: a}", "`task_id` is no field: did you mean `external_task_id`?"),
+        ("{text: Hi}", "`text` is no field: did you mean `speech.text`? Write `speech: {text: ...}`."),
+        ("{voice_id: v}", "`voice_id` is no field: did you mean `speech.voice_id`?"),
+        ("{watermark: true}", "`watermark` is no field: did you mean `watermark_info.enabled`?"),
+        ("{audio: a.mp3}", "`audio` is no field: did you mean `sound_file`?"),
+    ],
+)
+def test_likely_guesses_in_a_yaml_row(folder: Folder, row: str, said: str) -> None:
+    assert said in folder.problems(HEAD + f"jobs: [{row}]\n")[0]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "output: '{text}.mp4'",
+        "defaults: {output: '{text}.mp4'}",
+        "defaults: {prompt: 'in {text}'}",
+        "defaults: {speech: {text: 'Hi {text}', voice_id: v, voice_language: en}}",
+    ],
+)
+def test_a_column_that_a_template_of_the_manifest_names_is_a_var(folder: Folder, head: str) -> None:
+    sound = "" if "speech" in head else ",sound_file"
+    folder.write("rows.csv", f"external_task_id,image,text{sound}\na,a.png,x{sound and ',a.mp3'}\n")
+    [job] = folder.load(f"version: 1\n{head}\njobs: {{from: rows.csv}}\n").jobs
+    assert dict(job.vars) == {"text": "x"}
+    [problem] = folder.problems("version: 1\njobs: {from: rows.csv}\n")
+    assert "did you mean `speech.text`?" in problem
+
+
+def test_a_column_that_the_command_lines_output_names_is_a_var(folder: Folder) -> None:
+    settings = Settings(output="{text}.mp4")
+    [job] = folder.load("external_task_id,image,sound_file,text\na,a,a,x\n", "m.csv", settings).jobs
+    assert job.output == "x.mp4"
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["defaults: x", "defaults: {speech: x, prompt: [y]}", "output: {a: b}\ndefaults: {speech: {text: [z]}}"],
+)
+def test_templates_that_are_no_texts_use_no_column(folder: Folder, head: str) -> None:
+    folder.write("rows.csv", "external_task_id,image,sound_file,text\na,a,a,x\n")
+    assert (
+        "did you mean `speech.text`?"
+        in folder.problems(f"version: 1\n{head}\njobs: {{from: rows.csv}}\n")[-1]
+    )
+
+
+def test_a_manifest_knows_how_many_ids_were_made(folder: Folder) -> None:
+    rows = "external_task_id,image,sound_file\na,a.png,a.mp3\n,b.png,a.mp3\n,c.png,a.mp3\n"
+    assert folder.load(rows, "m.csv").made_ids == 2
+    assert folder.load(HEAD + "jobs: [{external_task_id: a}]\n").made_ids == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "said"),
+    [
+        (
+            "m.xlsx",
+            b"PK\x03\x04\x14\x00\x06\x00",
+            "This is an Excel workbook, or another office document. Save the",
+        ),
+        (
+            "m.csv",
+            b"PK\x03\x04\x14\x00\xe9\x00",
+            "This is an Excel workbook, or another office document. Save the",
+        ),
+        ("m.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", "This is an Excel workbook"),
+        ("m.yaml", b"\x89PNG\r\n\x1a\n", "This is a picture. Name the manifest"),
+        ("a.jpg", b"\xff\xd8\xff\xe0", "This is a picture."),
+        ("a.webp", b"RIFF\x10\x00\x00\x00WEBPVP8 ", "This is a picture."),
+        ("a.mp3", b"ID3\x03\x00\x00", "This is a recording."),
+        ("a.mp3", b"\xff\xfb\x90\x64", "This is a recording."),
+        ("a.wav", b"RIFF\x24\xff\x00\x00WAVEfmt ", "This is a recording."),
+        ("a.m4a", b"\x00\x00\x00\x1cftypM4A ", "This is a recording."),
+        ("a.mp4", b"\x00\x00\x00\x1cftypisom", "This is a video."),
+        ("a.pdf", b"%PDF-1.7\n\xe2\xe3", "This is a PDF document."),
+        ("m.csv.gz", b"\x1f\x8b\x08\x00", "This is a compressed file. Unpack it first."),
+        ("l.sqlite3", b"SQLite format 3\x00\x10", "This is a database."),
+    ],
+)
+def test_another_kind_of_file_in_a_manifests_place_is_named(
+    folder: Folder, name: str, start: bytes, said: str
+) -> None:
+    Path(name).write_bytes(start + bytes(range(256)))
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(Path(name))
+    [problem] = caught.value.problems
+    assert str(problem).startswith(f"{name}: {said}")
+
+
+def test_a_text_that_begins_like_another_kind_of_file_is_a_text(folder: Folder) -> None:
+    assert folder.load("ID3,external_task_id,image,sound_file\nx,a,a,a\n", "m.csv").jobs
+
+
+ESCAPES = "\x1b]0;pwn\x07\u202e\u2066\u200b\x9b31m\x85\u2028"
+
+
+def test_nothing_in_a_manifest_reaches_a_terminal_as_more_than_text(folder: Folder) -> None:
+    quoted = "".join(f"\\u{ord(sign):04x}" for sign in ESCAPES)
+    for text in (
+        f'version: 1\njobs: {{from: "x{quoted}.csv"}}\n',
+        f'version: 1\n"k{quoted}": 1\njobs: [{{"k{quoted}": 1}}]\n',
+        HEAD
+        + f'jobs: [{{external_task_id: "a{quoted}", vars: {{"n{quoted}": [1]}}, prompt: "{{n{quoted}}}"}}]\n',
+        HEAD
+        + f'jobs: [{{external_task_id: a, output: "x/{quoted}/.mp4", tags: ["{quoted}", "{quoted}"]}}]\n',
+        f"version: 1\njobs: !x{quoted} []\n",
+    ):
+        for problem in folder.problems(text):
+            assert problem.isprintable()
+
+
+@pytest.mark.parametrize("heading", ["evil\nError: your key leaked", "evil\x85", "e\u202evil"])
+def test_no_heading_of_a_sheet_breaks_a_message_in_two(folder: Folder, heading: str) -> None:
+    text = f'external_task_id,image,sound_file,"{heading}"\na,a,a,x/y\n'
+    problems = folder.problems(text, "m.csv", Settings(output=f"{{{heading}}}.mp4"))
+    assert all(problem.isprintable() for problem in problems)
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(Path("m.csv"), settings=Settings(output=f"{{{heading}}}.mp4"))
+    location = caught.value.problems[0].location
+    assert f"{location.json_path} {location.column}".isprintable()
+
+
+def test_a_long_value_named_often_takes_no_room(folder: Folder) -> None:
+    jobs = f"jobs: [{{external_task_id: a, prompt: '{'{v}' * 800}', vars: {{v: {'x' * 1000}}}}}]\n"
+    [problem] = folder.problems(HEAD + jobs)
+    assert "Filled in, the text has more than 100,000 characters." in problem
+
+
+@pytest.mark.parametrize("rows", ["{}", "x", "{tags: [{}]}", "{external_task_id: a, mode: x}"])
+def test_of_many_problems_the_first_are_told_and_the_rest_are_not_looked_for(
+    folder: Folder, rows: str
+) -> None:
+    problems = folder.problems("version: 1\njobs:\n" + f"  - {rows}\n" * 5000)
+    assert len(problems) == 101
+    assert problems[0].startswith("m.yaml:3:")
+    assert problems[-1] == "m.yaml: There are at least 900 more like these. Mend these first, and look again."
+
+
+def test_of_fewer_problems_the_rest_is_counted(folder: Folder) -> None:
+    problems = folder.problems("image,prompt\n" + "a\n" * 250, "m.csv")
+    assert len(problems) == 101
+    assert problems[-1].startswith("m.csv: There are 150 more like these.")
+
+
+@pytest.mark.parametrize("line", ["- !t x\n", "<<: x\n", "? [a]\n: b\n"])
+def test_a_file_of_things_that_yaml_here_has_not_is_soon_put_down(folder: Folder, line: str) -> None:
+    problems = folder.problems(line * 3000 + "\t: {{{")
+    assert problems[-1].startswith("m.yaml: There are at least 900 more")
+
+
+def test_a_thousand_unknown_names_are_told_in_part(folder: Folder) -> None:
+    problems = folder.problems(HEAD + "jobs: [{}]\n" + "".join(f"k{number}: 1\n" for number in range(3000)))
+    assert len(problems) == 101
+    assert "`k0` is no field." in problems[0]
+
+
 @pytest.mark.parametrize("text", ["# nothing\n", "---\n", "~\n", ""])
 def test_an_empty_manifest(folder: Folder, text: str) -> None:
     [problem] = folder.problems(text)
@@ -407,8 +573,8 @@ def test_a_hostile_list_of_tags_is_refused_without_comparing_each_with_each(fold
         f"{{a{number}: b}}" for number in range(3000)
     )  # compared pairwise, this takes many seconds
     problems = folder.problems(HEAD + f"jobs: [{{external_task_id: a, tags: [{maps}]}}]\n")
-    assert len(problems) == 3000
     assert "`tags[1]` must be text, and this is a map." in problems[0]
+    assert problems[-1].startswith("m.yaml: There are at least 2,900 more like these.")
 
 
 def test_the_schemas_can_be_printed() -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from referencing import Registry, Resource
 
 from manifest_runner.manifest.schemas import (
     SchemaName,
+    bundled_schema_text,
     errors_in,
     field_names,
     load_schema,
@@ -20,7 +22,9 @@ from manifest_runner.manifest.schemas import (
     typed,
 )
 from manifest_runner.manifest.wording import faults_in
+from manifest_runner.manifest.yaml_tree import plain, read_yaml
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
 NAMES: list[SchemaName] = ["manifest", "job", "report"]
 JOB = {"image": "a.png", "sound_file": "a.mp3"}
 
@@ -114,6 +118,32 @@ def test_references_and_their_inlined_form_say_the_same(document: dict[str, Any]
     assert sorted(error.message for error in referring.iter_errors(document)) == sorted(
         error.message for error in errors_in("manifest", document)
     )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_bundled_schema_needs_nothing_else(document: dict[str, Any]) -> None:
+    schema = json.loads(bundled_schema_text("manifest"), parse_float=Decimal)
+    Draft202012Validator.check_schema(schema)
+    alone = Draft202012Validator(schema, registry=Registry())
+    assert sorted(error.message for error in alone.iter_errors(document)) == sorted(
+        error.message for error in errors_in("manifest", document)
+    )
+
+
+@pytest.mark.parametrize("path", sorted((EXAMPLES / "valid").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_bundled_schema_takes_the_example_manifests(path: Path) -> None:
+    values = typed(
+        plain(read_yaml(path.read_text(encoding="utf-8"), path.name).root), load_schema("manifest")
+    )
+    schema = json.loads(bundled_schema_text("manifest"), parse_float=Decimal)
+    assert list(Draft202012Validator(schema, registry=Registry()).iter_errors(values)) == []
+    values["jobs"] = [{"mode": "fast"}]
+    assert list(Draft202012Validator(schema, registry=Registry()).iter_errors(values))
+
+
+@pytest.mark.parametrize("name", ["job", "report"])
+def test_a_schema_that_refers_to_no_other_is_printed_as_it_is(name: SchemaName) -> None:
+    assert bundled_schema_text(name) == schema_text(name)
 
 
 def test_a_row_has_the_fields_of_a_job_and_defaults_all_but_the_id() -> None:
@@ -268,6 +298,7 @@ REPORT: dict[str, Any] = {
     "campaign": "c",
     "service": "sandbox",
     "manifest": "m.yaml",
+    "ledger": "5b1c9d1e",
     "generated_at": "2026-11-02T09:30:00.125Z",
     "rates": {"std": "0.4", "pro": "0.8", "speech": "0.05"},
     "totals": {
@@ -285,6 +316,8 @@ REPORT: dict[str, Any] = {
         "units_deducted": "4.4",
         "units_estimated": "4.4",
         "jobs_units_unknown": 0,
+        "jobs_changed": 0,
+        "jobs_not_in_manifest": 0,
         "speech_calls": 0,
         "speech_units": "0",
         "video_seconds": "11",
@@ -292,14 +325,17 @@ REPORT: dict[str, Any] = {
     "jobs": [
         {
             "external_task_id": "a",
+            "line": 2,
             "outcome": "done",
             "service_status": "succeed",
             "message": None,
+            "changed": ["prompt"],
             "attempts": 1,
             "task_id": "825390164827459601",
             "mode": "std",
             "units_estimated": "4.4",
             "units_deducted": "4.4",
+            "units_speech": "0",
             "file": "de/a.mp4",
             "watermark_file": None,
             "sha256": "0" * 64,

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifest_runner.manifest.templates import TemplateError, UnknownNames, expand, names_in
+from manifest_runner.manifest.templates import (
+    MOST_FILLED,
+    TemplateError,
+    UnknownNames,
+    expand,
+    mentioned,
+    names_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +65,19 @@ def test_all_unknown_names_are_found_in_order_and_once() -> None:
     with pytest.raises(UnknownNames) as caught:
         expand("{b} {a} {name} {b}", {"name": "Ana"})
     assert caught.value.names == ("b", "a")
+
+
+def test_a_result_is_bounded_before_it_is_made() -> None:
+    assert len(expand("{v}" * 10, {"v": "x" * (MOST_FILLED // 10)})) == MOST_FILLED
+    with pytest.raises(TemplateError, match="more than 100,000 characters"):
+        expand("{v}" * 10 + "x", {"v": "x" * (MOST_FILLED // 10)})
+    with pytest.raises(TemplateError, match="more than"):
+        expand("{v}" * 1000, {"v": "x" * 10_000_000})  # 10 GB, were it made
+
+
+def test_names_that_stand_in_braces() -> None:
+    assert mentioned({"a", "b c", "d"}, ["x {a} }{", "{ b c }", "d"]) == {"a", "b c"}
+    assert mentioned(set(), ["{a}"]) == set()
 
 
 @given(st.text())

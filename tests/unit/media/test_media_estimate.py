@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from manifest_runner.media import Rates, billed_seconds, estimate, estimate_spoken
-from manifest_runner.models import Mode, Speech
+from manifest_runner.media import billed_seconds, estimate, estimate_spoken
+from manifest_runner.models import Mode, Rates, Speech
 
 COSTS = [
     # mode, seconds, with speech, low, expected and high
@@ -53,12 +53,12 @@ def test_a_begun_second_counts(seconds, whole):
 @pytest.mark.parametrize(
     ("mode", "letters", "language", "speed", "low", "expected", "high"),
     [
-        (Mode.STD, 150, "en", "1.0", "2.45", "4.05", "7.65"),  # 6, 10 and 18.75 s
-        (Mode.PRO, 150, "en", "1.0", "4.85", "8.05", "15.25"),
-        (Mode.STD, 150, "en", "2.0", "1.25", "2.05", "4.05"),  # 3, 5 and 9.375 s
-        (Mode.STD, 36, "zh", "1.0", "1.65", "3.25", "4.85"),  # 4.5, 8 and 12 s
-        (Mode.STD, 150, "fr", "1.0", "2.45", "4.05", "7.65"),  # any other: as English
-        (Mode.STD, 1, "en", "1.0", "0.85", "0.85", "0.85"),  # never below the service's shortest
+        (Mode.STD, 150, "en", "1.0", "2.45", "4.45", "8.45"),  # 6, 10.5 and 20.75 s
+        (Mode.PRO, 150, "en", "1.0", "4.85", "8.85", "16.85"),
+        (Mode.STD, 150, "en", "2.0", "1.25", "2.45", "4.45"),  # 3, 5.25 and 10.375 s
+        (Mode.STD, 36, "zh", "1.0", "1.65", "3.65", "5.65"),  # 4.5, 8.5 and 14 s
+        (Mode.STD, 150, "fr", "1.0", "2.45", "4.45", "8.45"),  # any other: as English
+        (Mode.STD, 1, "en", "1.0", "0.85", "0.85", "1.25"),  # never below the service's shortest
         (Mode.STD, 100_000, "en", "1.0", "120.05", "120.05", "120.05"),  # nor above its longest
     ],
 )
@@ -71,4 +71,4 @@ def test_a_text_is_estimated_by_its_length(mode, letters, language, speed, low, 
 def test_a_text_is_estimated_at_the_rates_that_were_given():
     speech = Speech(text="a" * 150, voice_id="v", voice_language="en")
     rates = Rates(std=Decimal(1), speech=Decimal(5))
-    assert estimate_spoken(Mode.STD, speech, rates=rates).expected == Decimal(15)
+    assert estimate_spoken(Mode.STD, speech, rates=rates).expected == Decimal(16)

@@ -16,7 +16,9 @@ from manifest_runner.media import Base64Source, FileSource, UrlSource, parse_ref
 
 LONG = base64.b64encode(picture()).decode()
 NOBODY = 65_534
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="2026-11-24: looks at /proc, which Linux alone has")
+LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="2026-11-24: looks at /proc, which Linux alone has"
+)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +165,81 @@ def test_a_missing_file_is_named_with_the_name_that_was_perhaps_meant(tmp_path: 
     assert "There is no file" in refusal(FileSource("voice.wav/a.png"), tmp_path).what
 
 
+def test_a_file_that_lies_in_a_folder_beside_the_manifest_is_found_there(tmp_path: Path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "presenter.png").write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    assert refusal(FileSource("presenter.png"), tmp_path).mend == "Did you mean 'assets/presenter.png'?"
+    assert refusal(FileSource("asets/presenter.png"), tmp_path).mend == "Did you mean 'assets/presenter.png'?"
+    assert (
+        refusal(FileSource("assets/Presenter.PNG"), tmp_path).mend == "Did you mean 'assets/presenter.png'?"
+    )
+    other = refusal(FileSource("nobody.png"), tmp_path).mend
+    assert other == "Put it beside the manifest, or mend the path; paths are relative to the manifest."
+    assert refusal(FileSource("assets/nobody.png"), tmp_path).mend.startswith("Put it into '")
+
+
+def test_a_path_with_backslashes_is_told_to_have_slashes(tmp_path: Path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "x.png").write_bytes(b"")
+    assert refusal(FileSource("assets\\x.png"), tmp_path).mend == "Did you mean 'assets/x.png'?"
+    assert refusal(FileSource("assets\\X.jpg"), tmp_path).mend == "Did you mean 'assets/x.png'?"
+    assert refusal(FileSource("C:\\files\\y.png"), tmp_path).mend.startswith("Write / between folders")
+
+
+def test_a_near_name_is_looked_for_with_impossible_names_too(tmp_path: Path):
+    (tmp_path / "assets").mkdir()
+    assert "does not exist" in refusal(FileSource("nowhere/" + "x" * 300), tmp_path).mend
+
+
+SIGNS = "\u202egnp.\u200b\u2066"
+
+
+@pytest.mark.parametrize(
+    "hostile", ["pic.\x1b]0;pwned\x07x", "pic.\u202egnp\u200b", "pic.a\nError: your key leaked"]
+)
+def test_no_file_name_in_a_message_is_more_than_text(tmp_path: Path, hostile: str):
+    (tmp_path / hostile).write_bytes(b"")
+    (tmp_path / "with").mkdir()
+    error = refusal(FileSource("pic.png"), tmp_path)
+    assert error.mend.startswith("Did you mean 'pic.")
+    assert str(error).isprintable()
+
+
+def test_no_path_in_a_message_is_more_than_text(tmp_path: Path):
+    for path in (f"{SIGNS}.png", f"{SIGNS}/a.png", f"a\\{SIGNS}", SIGNS * 2000):
+        assert str(refusal(FileSource(path), tmp_path)).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("path", "outside"),
+    [
+        ("a.png", False),
+        ("assets/a.png", False),
+        ("assets/../a.png", False),
+        ("../campaign/a.png", False),
+        ("..", True),
+        ("../a.png", True),
+        ("assets/../../a.png", True),
+        ("/etc/passwd", True),
+        ("link/a.png", True),
+        ("loop", False),
+    ],
+)
+def test_whether_a_path_leads_out_of_the_manifests_folder(tmp_path: Path, path: str, outside: bool):
+    folder = tmp_path / "campaign"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "link").symlink_to(tmp_path)
+    assert FileSource(path).outside(folder) is outside
+    assert FileSource(str(folder / "a.png")).outside(folder) is False
+
+
+def test_a_circle_of_links_is_taken_to_lead_out(tmp_path: Path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert FileSource("a/x.png").outside(tmp_path) is True
+
+
 def test_a_folder_is_no_file(tmp_path: Path):
     (tmp_path / "assets").mkdir()
     assert refusal(FileSource("assets"), tmp_path).what == "'assets' is a folder."
@@ -229,4 +306,4 @@ def test_a_folder_that_may_be_entered_and_not_listed():
         finally:
             folder.chmod(0o755)
         assert error.what == "There is no file 'a.png'."
-        assert error.mend.startswith("Put it there, or mend the path")
+        assert error.mend.startswith("Put it beside the manifest, or mend the path")
