@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from manifest_runner.errors import LedgerError, LedgerMismatch
+from manifest_runner.errors import LedgerError
 from manifest_runner.ledger.schema import CURRENT_VERSION, check_ours, migrate
 
 BUSY_SECONDS = 10.0  # how long a statement waits for another process's short transaction
@@ -20,15 +20,19 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     synchronous=FULL: a committed intent must survive a power cut, or a paid create could be forgotten.
     """
     with ledger_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
             connection.row_factory = sqlite3.Row
             check_ours(connection)
+            connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(
+                "PRAGMA fullfsync = ON"
+            )  # macOS: a plain fsync leaves the data in the drive's cache
             connection.execute("PRAGMA foreign_keys = ON")
             migrate(connection)
         except BaseException:
@@ -37,11 +41,18 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         return connection
 
 
+def private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can look into: the ledger has people's texts and addresses of videos."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 @contextmanager
 def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection, good at any time, also while a runner writes.
 
-    Raises LedgerError where there is no ledger, or one of an older version that no run has opened since.
+    A ledger of an older version is read from an up-to-date copy in memory. Raises LedgerError where there is none.
     """
     with ledger_errors(path):
         connection = _connect_read_only(path)
@@ -66,16 +77,26 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.row_factory = sqlite3.Row
-        version = check_ours(connection)
-        if version < CURRENT_VERSION:
-            raise LedgerMismatch(
-                f"The ledger {path} has version {version}, older than this program's {CURRENT_VERSION}.",
-                mend="Start a run with it once: that brings it up to date.",
-            )
+        connection.execute("PRAGMA trusted_schema = OFF")
+        return connection if check_ours(connection) == CURRENT_VERSION else _newer_copy(connection)
     except BaseException:
         connection.close()
         raise
-    return connection
+
+
+def _newer_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """What the connection sees, brought up to date in memory; the connection itself is closed."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        with closing(connection):
+            connection.backup(copy)
+        copy.row_factory = sqlite3.Row
+        migrate(copy)
+        copy.execute("PRAGMA query_only = ON")
+    except BaseException:
+        copy.close()
+        raise
+    return copy
 
 
 @contextmanager

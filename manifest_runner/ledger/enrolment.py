@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ class Enrolment:
     job: Job
     position: int
     units_estimated: Units | None
+    changed: tuple[str, ...] = ()  # the paid fields that differ from what was sent
 
 
 def enrol(connection: sqlite3.Connection, campaign: str, enrolments: Iterable[Enrolment]) -> None:
@@ -32,8 +34,16 @@ def enrol(connection: sqlite3.Connection, campaign: str, enrolments: Iterable[En
             _enrol_new(connection, campaign, entry)
             continue
         connection.execute(
-            "UPDATE jobs SET campaign = ?, position = ?, tags = ?, vars = ? WHERE external_task_id = ?",
-            (campaign, entry.position, *free_columns(job), job.external_task_id),
+            "UPDATE jobs SET campaign = ?, position = ?, listed = 1, line = ?, changed = ?, tags = ?, vars = ?"
+            " WHERE external_task_id = ?",
+            (
+                campaign,
+                entry.position,
+                job.location.line,
+                json.dumps(entry.changed),
+                *free_columns(job),
+                job.external_task_id,
+            ),
         )
         state = JobState(row["state"])
         if state is not JobState.DONE:
@@ -50,12 +60,13 @@ def enrol(connection: sqlite3.Connection, campaign: str, enrolments: Iterable[En
 def _enrol_new(connection: sqlite3.Connection, campaign: str, entry: Enrolment) -> None:
     job = entry.job
     connection.execute(
-        "INSERT INTO jobs (external_task_id, campaign, position, state, mode, watermark, output, tags, vars,"
-        " units_estimated, queued_at) VALUES (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO jobs (external_task_id, campaign, position, line, state, mode, watermark, output, tags, vars,"
+        " units_estimated, queued_at) VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)",
         (
             job.external_task_id,
             campaign,
             entry.position,
+            job.location.line,
             *paid_columns(job),
             job.output,
             *free_columns(job),
@@ -77,7 +88,14 @@ def _enrol_new(connection: sqlite3.Connection, campaign: str, entry: Enrolment) 
 
 
 def withdraw(connection: sqlite3.Connection, campaign: str, named: frozenset[str]) -> None:
-    """Forget the campaign's jobs that the manifest no longer names and for which nothing was ever sent."""
+    """Take the jobs off the list that the manifest no longer names; forget those for which nothing was ever sent."""
+    rows = connection.execute(
+        "SELECT external_task_id FROM jobs WHERE campaign = ? AND listed = 1", (campaign,)
+    )
+    unlisted = [(row["external_task_id"],) for row in rows if row["external_task_id"] not in named]
+    connection.executemany(
+        "UPDATE jobs SET listed = 0, line = NULL, changed = '[]' WHERE external_task_id = ?", unlisted
+    )
     rows = connection.execute(
         "SELECT external_task_id FROM jobs WHERE campaign = ? AND state = 'pending'"
         " AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.external_task_id = jobs.external_task_id)",

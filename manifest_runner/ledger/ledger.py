@@ -6,9 +6,10 @@ import asyncio
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -17,10 +18,17 @@ from filelock import FileLock, Timeout
 
 from manifest_runner.errors import LedgerBusy, LedgerError
 from manifest_runner.ledger import ownership, queries
-from manifest_runner.ledger.connection import ledger_errors, open_for_reading, open_for_writing
+from manifest_runner.ledger.connection import (
+    ledger_errors,
+    open_for_reading,
+    open_for_writing,
+    private_folder,
+)
 from manifest_runner.ledger.records import Owner
 from manifest_runner.ledger.writer import Writer
 from manifest_runner.models import utc_now, utc_text
+
+NAME_SECONDS = 1.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,8 +104,8 @@ def _forget_owner(writer: Writer) -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with ledger_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
+        private_folder(path.parent)
+        lock = FileLock(f"{path.resolve()}.lock")  # one lock, by whatever link the ledger is named
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -108,12 +116,21 @@ def _locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _busy(path: Path) -> LedgerBusy:
-    try:
-        with open_for_reading(path) as connection:
+def _owner_by_name(path: Path) -> Owner | None:
+    """Who holds the lock. The name is written a moment after the lock is taken, so it is asked for more than once."""
+    until = time.monotonic() + NAME_SECONDS
+    while True:
+        with suppress(LedgerError), open_for_reading(path) as connection:
             owner = queries.owner(connection)
-    except LedgerError:
-        owner = None
+            if owner is not None:
+                return owner
+        if time.monotonic() > until:
+            return None
+        time.sleep(0.05)
+
+
+def _busy(path: Path) -> LedgerBusy:
+    owner = _owner_by_name(path)
     who = (
         f"process {owner.pid} on {owner.host}, since {utc_text(owner.since)}," if owner else "Another runner"
     )

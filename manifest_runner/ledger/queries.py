@@ -21,7 +21,7 @@ class Spend:
 
     deducted: Units  # what the service said it deducted, for tasks and speech
     unknown_tasks: int  # ended tasks for which it gave no figure
-    reserved: Units  # the high estimates of attempts that are in flight, or ended without a figure
+    reserved: Units  # the high estimates of what is in flight, or was ended or lost without a figure
 
     @property
     def committed(self) -> Units:
@@ -33,6 +33,17 @@ def account(connection: sqlite3.Connection) -> str | None:
     """Which service and account side the ledger belongs to."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'account'").fetchone()
     return row["value"] if row else None
+
+
+def anything_sent(connection: sqlite3.Connection) -> bool:
+    """Whether any call that may have cost something was ever begun from this ledger."""
+    row = connection.execute("SELECT EXISTS (SELECT 1 FROM attempts) OR EXISTS (SELECT 1 FROM speeches)")
+    return bool(row.fetchone()[0])
+
+
+def ledger_id(connection: sqlite3.Connection) -> str:
+    """What tells this ledger from every other one."""
+    return str(connection.execute("SELECT value FROM meta WHERE key = 'ledger_id'").fetchone()["value"])
 
 
 def owner(connection: sqlite3.Connection) -> Owner | None:
@@ -75,6 +86,12 @@ def claimed_elsewhere(connection: sqlite3.Connection, campaign: str) -> dict[str
     return {row["external_task_id"]: row["campaign"] for row in rows}
 
 
+def later_attempts(connection: sqlite3.Connection) -> dict[str, str]:
+    """The ids that second and later attempts were sent with, and whose jobs they are."""
+    rows = connection.execute("SELECT attempt_id, external_task_id FROM attempts WHERE number > 1")
+    return {row["attempt_id"]: row["external_task_id"] for row in rows}
+
+
 def attempts_of(connection: sqlite3.Connection, external_task_id: str) -> tuple[AttemptRecord, ...]:
     return _attempts_by_job(connection, [external_task_id]).get(external_task_id, ())
 
@@ -92,6 +109,21 @@ def counts(connection: sqlite3.Connection, campaign: str) -> dict[JobState, int]
         "SELECT state, count(*) AS n FROM jobs WHERE campaign = ? GROUP BY state", (campaign,)
     )
     return {JobState(row["state"]): row["n"] for row in rows}
+
+
+def unfinished(connection: sqlite3.Connection, campaign: str) -> int:
+    """How many of the manifest's jobs have no video, or one of an earlier version of their row."""
+    row = connection.execute(
+        "SELECT count(*) FROM jobs WHERE campaign = ? AND listed = 1 AND (state != 'done' OR changed != '[]')",
+        (campaign,),
+    )
+    return int(row.fetchone()[0])
+
+
+def states(connection: sqlite3.Connection, campaign: str) -> dict[str, JobState]:
+    """Where each job of the campaign stands."""
+    rows = connection.execute("SELECT external_task_id, state FROM jobs WHERE campaign = ?", (campaign,))
+    return {row["external_task_id"]: JobState(row["state"]) for row in rows}
 
 
 def next_attempt_number(connection: sqlite3.Connection, external_task_id: str) -> int:
@@ -123,6 +155,7 @@ def spend(connection: sqlite3.Connection, campaign: str) -> Spend:
             unknown += 0 if in_flight else 1
     for speech_record in speeches_of(connection, campaign):
         deducted += speech_record.units_deducted or Decimal(0)
+        reserved += speech_record.units_reserved
     return Spend(deducted=deducted, unknown_tasks=unknown, reserved=reserved)
 
 

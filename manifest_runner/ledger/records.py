@@ -27,6 +27,7 @@ class AttemptRecord:
     posts: int  # POSTs that may have left for this id
     settle_seconds: float  # how long after a POST the service may still be carrying it out
     units_reserved: Units
+    key_id: str | None  # which key sent it, in a form that tells nothing else of it
     task_id: str | None
     accepted_at: datetime | None
     service_status: ServiceStatus | None
@@ -50,6 +51,7 @@ class AttemptRecord:
             posts=row["posts"],
             settle_seconds=row["settle_seconds"],
             units_reserved=Decimal(row["units_reserved"]),
+            key_id=row["key_id"],
             task_id=row["task_id"],
             accepted_at=_moment(row["accepted_at"]),
             service_status=ServiceStatus(row["service_status"]) if row["service_status"] else None,
@@ -83,6 +85,9 @@ class JobRecord:
     sha256: str | None
     bytes: int | None
     fetched_at: datetime | None
+    listed: bool  # whether the manifest named it when it was last run
+    line: int | None  # where the manifest has it
+    changed: tuple[str, ...]  # the paid fields in which the manifest's row is no longer what was sent
     attempts: tuple[AttemptRecord, ...] = ()
 
     @property
@@ -110,6 +115,9 @@ class JobRecord:
             sha256=row["sha256"],
             bytes=row["bytes"],
             fetched_at=_moment(row["fetched_at"]),
+            listed=bool(row["listed"]),
+            line=row["line"],
+            changed=tuple(json.loads(row["changed"])),
             attempts=tuple(attempts),
         )
 
@@ -155,11 +163,19 @@ class SpeechRecord:
     seconds: Decimal | None
     made_at: datetime | None
     units_deducted: Units | None  # None: an answer without a figure
+    external_task_id: str | None  # the job that it was first made for
+    call_units: Units  # what a call was expected to cost
 
     @property
     def calls_lost(self) -> int:
         """Calls whose answer never came. The service may have billed them."""
         return self.calls - self.answers
+
+    @property
+    def units_reserved(self) -> Units:
+        """The worst case of what the service has given no figure for."""
+        unknown = self.calls_lost + (self.audio_id is not None and self.units_deducted is None)
+        return unknown * self.call_units
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> SpeechRecord:
@@ -172,6 +188,8 @@ class SpeechRecord:
             seconds=_decimal(row["seconds"]),
             made_at=_moment(row["made_at"]),
             units_deducted=_decimal(row["units_deducted"]),
+            external_task_id=row["external_task_id"],
+            call_units=Decimal(row["call_units"]),
         )
 
 

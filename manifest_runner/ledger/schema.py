@@ -105,7 +105,23 @@ CREATE TABLE owner (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+_VERSION_2 = """
+ALTER TABLE jobs ADD COLUMN listed INTEGER NOT NULL DEFAULT 1;
+
+ALTER TABLE jobs ADD COLUMN line INTEGER;
+
+ALTER TABLE jobs ADD COLUMN changed TEXT NOT NULL DEFAULT '[]';
+
+ALTER TABLE attempts ADD COLUMN key_id TEXT;
+
+ALTER TABLE speeches ADD COLUMN external_task_id TEXT;
+
+ALTER TABLE speeches ADD COLUMN call_units TEXT NOT NULL DEFAULT '0.05';
+
+INSERT OR IGNORE INTO meta (key, value) VALUES ('ledger_id', lower(hex(randomblob(8))));
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 """MIGRATIONS[n] brings a ledger of version n to version n + 1."""
 
 CURRENT_VERSION = len(MIGRATIONS)
@@ -142,8 +158,14 @@ def check_ours(connection: sqlite3.Connection) -> int:
     """The version of the ledger in this file; 0 for an empty one."""
     version = version_of(connection)
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-    if tables and application != APPLICATION_ID:
+    kinds = {row[0] for row in connection.execute("SELECT DISTINCT type FROM sqlite_master")}
+    if kinds - {"table", "index"}:
+        # A view or a trigger in a file from somebody else would run as if it were ours.
+        raise LedgerMismatch(
+            "This SQLite file has views or triggers, which no ledger has.",
+            mend="Name another file with --ledger.",
+        )
+    if kinds and application != APPLICATION_ID:
         raise LedgerMismatch(
             "This SQLite file was not made by manifest-runner.",
             mend="Name another file with --ledger.",
@@ -157,5 +179,8 @@ def check_ours(connection: sqlite3.Connection) -> int:
 
 
 def _statements(script: str) -> list[str]:
-    """The script's statements one by one: executescript() would commit the transaction around them."""
+    """The script's statements, each ending in `;` at a line's end, one by one.
+
+    executescript() would commit the transaction around them.
+    """
     return [part.strip() for part in script.split(";\n") if part.strip()]

@@ -25,12 +25,18 @@ def speeches_of(connection: sqlite3.Connection, campaign: str) -> list[SpeechRec
     return [SpeechRecord.from_row(row) for row in rows]
 
 
-def asked(connection: sqlite3.Connection, key: str, campaign: str) -> None:
-    """Commit that a text-to-speech call is about to leave. There is no look-up for a lost answer."""
+def asked(
+    connection: sqlite3.Connection, key: str, campaign: str, *, external_task_id: str, call_units: Units
+) -> None:
+    """Commit that a text-to-speech call is about to leave. There is no look-up for a lost answer.
+
+    What a text costs is shown with the job that it was first made for, however many jobs share it.
+    """
     connection.execute(
-        "INSERT INTO speeches (key, campaign, asked_at, calls) VALUES (?, ?, ?, 1)"
-        " ON CONFLICT (key) DO UPDATE SET calls = calls + 1, asked_at = excluded.asked_at",
-        (key, campaign, utc_text(utc_now())),
+        "INSERT INTO speeches (key, campaign, asked_at, calls, external_task_id, call_units) VALUES (?, ?, ?, 1, ?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET calls = calls + 1, asked_at = excluded.asked_at,"
+        " call_units = excluded.call_units",
+        (key, campaign, utc_text(utc_now()), external_task_id, units_text(call_units)),
     )
 
 

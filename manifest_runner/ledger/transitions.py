@@ -15,19 +15,20 @@ RENDERED, DONE, FAILED = JobState.RENDERED, JobState.DONE, JobState.FAILED
 REJECTED, CONFLICT, EXPIRED = JobState.REJECTED, JobState.CONFLICT, JobState.EXPIRED
 
 LEGAL: dict[JobState, frozenset[JobState]] = {
-    PENDING: frozenset({SUBMITTING, CONFLICT}),
+    PENDING: frozenset({SUBMITTING, RUNNING, CONFLICT}),
     SUBMITTING: frozenset({PENDING, RUNNING, REJECTED, CONFLICT}),
     RUNNING: frozenset({RENDERED, FAILED}),
     RENDERED: frozenset({DONE, EXPIRED}),
-    DONE: frozenset({RENDERED, SUBMITTING}),
+    DONE: frozenset({DONE, SUBMITTING}),
     FAILED: frozenset({SUBMITTING}),
     REJECTED: frozenset({SUBMITTING}),
     CONFLICT: frozenset({RUNNING}),
-    EXPIRED: frozenset({SUBMITTING}),
+    EXPIRED: frozenset({DONE, SUBMITTING}),
 }
 """Beyond the plain way through: pending -> conflict is an id that the account had before we sent anything;
-done -> rendered is a video that was deleted here and is fetched again without paying; done -> submitting is a
-changed row that a person asked to send again; conflict -> running is a person's `adopt`."""
+pending -> running is a task of ours that look-ups had missed; done -> done is a video that was deleted here and
+fetched again without paying; done -> submitting is a changed row that a person asked to send again; expired -> done
+is a result that was there after all; conflict -> running is a person's `adopt`."""
 
 
 class IllegalTransition(ManifestRunnerError):

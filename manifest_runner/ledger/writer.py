@@ -40,6 +40,7 @@ class Writer:
         self._path = path
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._broken: LedgerError | None = None
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
 
     def start(self) -> None:
@@ -47,12 +48,15 @@ class Writer:
 
     def submit(self, do: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Queue one write. The future answers when it is durable, or holds what went wrong."""
+        if self._closed:
+            raise LedgerError(f"The ledger {self._path} has been closed.")
         write = _Write(do)
         self._queue.put(write)
         return write.answer
 
     def close(self) -> None:
         """Finish what is queued and close the file."""
+        self._closed = True
         self._queue.put(None)
         self._thread.join()
         self._connection.close()

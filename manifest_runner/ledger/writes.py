@@ -35,6 +35,7 @@ class Intent:
     settle_seconds: float
     units_estimated: Units | None  # likely cost with its speech; None while the length is unknown
     units_reserved: Units
+    key_id: str | None = None
     why: str
 
 
@@ -91,10 +92,11 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     move(connection, key, JobState.SUBMITTING, intent.why, attempt_id=identity)
     connection.execute(
         "INSERT INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts, intent_at,"
-        " sent_at, posts, settle_seconds, units_reserved) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"
+        " sent_at, posts, settle_seconds, units_reserved, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)"
         " ON CONFLICT (external_task_id, number) DO UPDATE SET fingerprint = excluded.fingerprint,"
         " fingerprint_parts = excluded.fingerprint_parts, sent_at = excluded.sent_at, posts = posts + 1,"
-        " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved",
+        " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved,"
+        " key_id = excluded.key_id",
         (
             identity,
             key,
@@ -105,18 +107,22 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
             now,
             intent.settle_seconds,
             units_text(intent.units_reserved),
+            intent.key_id,
         ),
     )
     connection.execute(
-        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, units_estimated = ?, file = NULL, watermark_file = NULL,"
-        " sha256 = NULL, bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
+        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, units_estimated = ?, changed = '[]', file = NULL,"
+        " watermark_file = NULL, sha256 = NULL, bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
         (*paid_columns(job), job.output, units_column(intent.units_estimated), key),
     )
     return _attempt(connection, identity)
 
 
 def accepted(connection: sqlite3.Connection, acceptance: Acceptance) -> AttemptRecord:
-    """submitting -> running: the create was answered, or its task was found under its id."""
+    """submitting -> running: the create was answered, or its task was found under its id.
+
+    pending -> running: a task of ours that two look-ups had missed was found before anything was sent again.
+    """
     attempt = _attempt(connection, acceptance.attempt_id)
     move(
         connection,
@@ -167,8 +173,17 @@ def not_created(
 
 
 def foreign_id(connection: sqlite3.Connection, external_task_id: str, why: str) -> None:
-    """pending -> conflict: the account had this id before anything was sent."""
-    move(connection, external_task_id, JobState.CONFLICT, why)
+    """pending -> conflict: the account had this id before anything was sent.
+
+    A job that has ended stays what it is: only the id of its next attempt is taken.
+    """
+    row = connection.execute(
+        "SELECT state FROM jobs WHERE external_task_id = ?", (external_task_id,)
+    ).fetchone()
+    if row is None or JobState(row["state"]) is JobState.PENDING:
+        move(connection, external_task_id, JobState.CONFLICT, why)
+    else:
+        note(connection, external_task_id, why)
 
 
 def note(connection: sqlite3.Connection, external_task_id: str, why: str, code: int | None = None) -> None:
@@ -220,7 +235,7 @@ def ended(connection: sqlite3.Connection, ending: Ending) -> None:
 
 
 def kept(connection: sqlite3.Connection, keeping: Keeping) -> None:
-    """rendered -> done: the video is on disk, verified."""
+    """rendered -> done: the video is on disk, verified. From done or expired: fetched after all, or once more."""
     attempt = _attempt(connection, keeping.attempt_id)
     move(
         connection,
@@ -251,11 +266,6 @@ def expired(connection: sqlite3.Connection, identity: str, why: str) -> None:
     """rendered -> expired: it was paid for, and the service no longer has it."""
     attempt = _attempt(connection, identity)
     move(connection, attempt.external_task_id, JobState.EXPIRED, why, attempt_id=identity)
-
-
-def fetch_again(connection: sqlite3.Connection, external_task_id: str, why: str) -> None:
-    """done -> rendered: the file is gone here; the service may still have it, and asking costs nothing."""
-    move(connection, external_task_id, JobState.RENDERED, why)
 
 
 def _attempt(connection: sqlite3.Connection, identity: str) -> AttemptRecord:

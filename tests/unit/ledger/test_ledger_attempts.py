@@ -2,13 +2,24 @@
 
 import sqlite3
 import time
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from manifest_runner.ledger import queries, writes
 from manifest_runner.ledger.transitions import IllegalTransition
-from manifest_runner.models import JobState, Mode, ServiceStatus
+from manifest_runner.models import Job, JobState, Mode, ServiceStatus
+
+INTENT = writes.Intent(
+    job=Job(external_task_id="a", image="a.png", sound_file="a.mp3", output="a.mp4"),
+    fingerprint="1:abc",
+    fingerprint_parts={},
+    settle_seconds=90.0,
+    units_estimated=None,
+    units_reserved=Decimal(5),
+    why="it is due",
+)
 
 
 def test_the_first_intent_carries_the_jobs_own_id(steps):
@@ -170,10 +181,34 @@ def test_a_result_that_is_gone_before_it_was_fetched(connection, steps):
 def test_a_video_that_was_deleted_here_is_fetched_again_by_the_same_attempt(connection, steps):
     steps.enrol("a")
     attempt = steps.run("a")
-    writes.fetch_again(connection, "a", "a.mp4 is gone")
-    assert steps.state("a") is JobState.RENDERED
     steps.keep(attempt)
     assert (steps.state("a"), len(steps.record("a").attempts)) == (JobState.DONE, 1)
+    assert [event.to_state for event in queries.events_of(connection, "a")][-2:] == [JobState.DONE] * 2
+
+
+def test_an_expired_result_may_turn_up_after_all(connection, steps):
+    steps.enrol("a")
+    attempt = steps.intend("a")
+    steps.end(steps.accept(attempt))
+    writes.expired(connection, "a", "the service answers 404 for it")
+    steps.keep(attempt)
+    assert steps.state("a") is JobState.DONE
+
+
+def test_a_task_that_look_ups_had_missed_is_taken_up_from_pending(connection, steps):
+    steps.enrol("a")
+    attempt = steps.intend("a")
+    writes.not_created(connection, "a", JobState.PENDING, "asked twice, not there")
+    assert steps.accept(attempt).task_id == "868123456789012345"
+    assert (steps.state("a"), len(steps.record("a").attempts)) == (JobState.RUNNING, 1)
+
+
+def test_an_attempt_keeps_which_key_sent_it_last(connection, steps):
+    steps.enrol("a")
+    intent = replace(INTENT, job=steps.job("a"))
+    assert writes.intend(connection, replace(intent, key_id="first")).key_id == "first"
+    writes.not_created(connection, "a", JobState.PENDING, "no slot")
+    assert writes.intend(connection, replace(intent, key_id="second")).key_id == "second"
 
 
 def test_a_note_leaves_the_job_where_it_is(connection, steps):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from filelock import FileLock
 from manifest_runner.errors import LedgerBusy, LedgerError
 from manifest_runner.ledger import enrolment, open_for_reading, open_ledger, ownership, queries
 from manifest_runner.ledger.connection import open_for_writing
+from manifest_runner.ledger.speeches import asked
 from manifest_runner.ledger.writer import BATCH, Writer
 from manifest_runner.models import Job
 
@@ -221,6 +223,7 @@ def test_a_refused_account_frees_the_lock(ledger_path):
         try:
             with open_ledger(ledger_path, account=account) as ledger:
                 assert ledger.read(queries.account) == "sandbox"
+                ledger.write_now(asked, "k", "c", external_task_id="a", call_units=Decimal("0.05"))
         except LedgerError as error:
             assert ("sandbox" in error.what, account in error.what) == (True, True)
             assert account == "kling:host"

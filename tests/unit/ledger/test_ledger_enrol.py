@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from manifest_runner.ledger import enrolment, queries, writes
-from manifest_runner.models import JobState, Mode
+from manifest_runner.models import JobState, Location, Mode
 
 
 def test_a_new_row_is_pending_with_all_its_values(connection, steps):
@@ -99,3 +99,24 @@ def test_ids_of_other_campaigns_are_told_apart(connection, steps, campaign):
     steps.enrol("b", campaign="autumn")
     other = {"spring": {"b": "autumn"}, "autumn": {"a": "spring"}}
     assert queries.claimed_elsewhere(connection, campaign) == other[campaign]
+
+
+def test_a_row_that_is_taken_out_and_put_back(connection, steps):
+    steps.enrol("a", "b", location=Location(file="c.yaml", line=7))
+    steps.run("a")
+    enrolment.withdraw(connection, "spring", frozenset({"b"}))
+    assert (steps.record("a").listed, steps.record("a").line) == (False, None)
+    assert queries.unfinished(connection, "spring") == 1, "only what is listed counts"
+    steps.enrol("a", location=Location(file="c.yaml", line=9))
+    assert (steps.record("a").listed, steps.record("a").line) == (True, 9)
+
+
+def test_what_changed_in_the_row_since_it_was_sent_is_kept_until_it_is_sent_again(connection, steps):
+    steps.enrol("a")
+    steps.run("a")
+    entry = enrolment.Enrolment(job=steps.job("a"), position=0, units_estimated=None, changed=("prompt",))
+    enrolment.enrol(connection, "spring", [entry])
+    assert steps.record("a").changed == ("prompt",)
+    assert queries.unfinished(connection, "spring") == 1
+    steps.intend("a")
+    assert steps.record("a").changed == ()

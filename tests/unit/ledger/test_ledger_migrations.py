@@ -134,21 +134,40 @@ def test_a_truncated_ledger(ledger_path, steps_on, opening):
 def test_an_empty_file_becomes_a_ledger_when_it_is_written(ledger_path):
     ledger_path.parent.mkdir()
     ledger_path.touch()
-    with pytest.raises(LedgerMismatch, match="version 0"), open_for_reading(ledger_path):
-        pass
+    with open_for_reading(ledger_path) as connection:
+        assert queries.campaigns(connection) == []
+    assert ledger_path.stat().st_size == 0
     with closing(open_for_writing(ledger_path)) as connection:
         assert schema.version_of(connection) == schema.CURRENT_VERSION
 
 
-def test_an_older_ledger_is_not_read_before_a_run_has_mended_it(ledger_path, monkeypatch):
+@pytest.mark.parametrize("fixture", sorted(VERSIONS.glob("*.sql")), ids=lambda path: f"version {path.stem}")
+def test_an_old_ledger_is_read_and_left_as_it_is(fixture, ledger_path):
+    before = make(ledger_path, fixture.read_text(encoding="utf-8")).read_bytes()
+    with open_for_reading(ledger_path) as connection:
+        assert {job.external_task_id for job in queries.jobs(connection, "spring")} == {
+            "welcome-en",
+            "welcome-de",
+        }
+        assert queries.spend(connection, "spring").deducted > 0
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            connection.execute("DELETE FROM jobs")
+    assert ledger_path.read_bytes() == before
+
+
+@pytest.mark.parametrize("opening", ["writing", "reading"])
+@pytest.mark.parametrize(
+    "trap",
+    [
+        "DROP TABLE owner; CREATE VIEW owner AS SELECT 1 AS one, 'h' AS host, 1 AS pid, 't' AS since;",
+        "CREATE TRIGGER t AFTER UPDATE ON jobs BEGIN DELETE FROM attempts; END;",
+    ],
+)
+def test_a_file_that_would_run_something_of_its_own_is_refused(ledger_path, opening, trap):
     open_for_writing(ledger_path).close()
-    monkeypatch.setattr("manifest_runner.ledger.connection.CURRENT_VERSION", schema.CURRENT_VERSION + 1)
-    with (
-        pytest.raises(LedgerMismatch, match="older than this program's") as caught,
-        open_for_reading(ledger_path),
-    ):
-        pass
-    assert "Start a run" in caught.value.mend
+    make(ledger_path, trap)
+    with pytest.raises(LedgerMismatch, match="views or triggers"):
+        open_either(ledger_path, opening)
 
 
 def test_reading_where_no_ledger_is(tmp_path):

@@ -26,6 +26,10 @@ def made(connection, key, units, seconds="3.2"):
     )
 
 
+def ask(connection, campaign):
+    speeches.asked(connection, "k", campaign, external_task_id="a", call_units=Decimal("0.05"))
+
+
 def test_nothing_was_spent_yet(connection, steps):
     steps.enrol("a")
     assert queries.spend(connection, "spring") == queries.Spend(
@@ -91,14 +95,14 @@ def test_other_campaigns_are_not_in_it(connection, steps):
     steps.enrol("a", campaign="spring")
     steps.enrol("b", campaign="autumn")
     steps.run("b", units="4.4")
-    speeches.asked(connection, "k", "autumn")
+    ask(connection, "autumn")
     made(connection, "k", Decimal("0.05"))
     assert queries.spend(connection, "spring").committed == 0
     assert queries.spend(connection, "autumn").deducted == Decimal("4.45")
 
 
 def test_a_speech_that_was_made(connection):
-    speeches.asked(connection, "k", "spring")
+    ask(connection, "spring")
     assert speeches.speech(connection, "k").calls_lost == 1, "until it is answered it may have been billed"
     record = made(connection, "k", Decimal("0.05"))
     assert (record.audio_id, record.seconds, record.made_at) == ("audio-k", Decimal("3.2"), NOW)
@@ -107,14 +111,14 @@ def test_a_speech_that_was_made(connection):
 
 
 def test_a_lost_answer_stays_counted_when_the_next_call_is_answered(connection):
-    speeches.asked(connection, "k", "spring")
-    speeches.asked(connection, "k", "spring")
+    ask(connection, "spring")
+    ask(connection, "spring")
     record = made(connection, "k", Decimal("0.05"))
     assert (record.calls, record.calls_lost) == (2, 1)
 
 
 def test_a_call_that_reached_nobody_is_not_lost(connection):
-    speeches.asked(connection, "k", "spring")
+    ask(connection, "spring")
     speeches.not_made(connection, "k")
     record = speeches.speech(connection, "k")
     assert (record.calls_lost, record.audio_id, record.units_deducted) == (0, None, None)
@@ -131,7 +135,7 @@ def test_a_call_that_reached_nobody_is_not_lost(connection):
 )
 def test_what_a_text_made_twice_cost(connection, first, second, total):
     for units in (first, second):
-        speeches.asked(connection, "k", "spring")
+        ask(connection, "spring")
         made(connection, "k", units)
     assert speeches.speech(connection, "k").units_deducted == total
 
@@ -140,3 +144,18 @@ def test_an_answer_to_a_speech_that_was_not_asked_for(connection):
     with pytest.raises(IllegalTransition, match="never asked"):
         made(connection, "k", Decimal("0.05"))
     assert speeches.speech(connection, "k") is None
+
+
+def test_what_a_lost_or_figureless_call_may_have_cost_is_held_back(connection):
+    ask(connection, "spring")
+    ask(connection, "spring")
+    assert queries.spend(connection, "spring").reserved == Decimal("0.1")
+    made(connection, "k", None)
+    assert queries.spend(connection, "spring").reserved == Decimal("0.1"), "one lost, one without a figure"
+    assert queries.spend(connection, "spring").deducted == 0
+
+
+def test_a_refused_call_holds_nothing_back(connection):
+    ask(connection, "spring")
+    speeches.not_made(connection, "k")
+    assert queries.spend(connection, "spring").reserved == 0

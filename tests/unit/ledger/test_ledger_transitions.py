@@ -11,6 +11,7 @@ from manifest_runner.models import JobState
 # Written out again, so that a change of the table has to be made twice and on purpose.
 ALLOWED = {
     ("pending", "submitting"),
+    ("pending", "running"),
     ("pending", "conflict"),
     ("submitting", "pending"),
     ("submitting", "running"),
@@ -20,11 +21,12 @@ ALLOWED = {
     ("running", "failed"),
     ("rendered", "done"),
     ("rendered", "expired"),
-    ("done", "rendered"),
+    ("done", "done"),
     ("done", "submitting"),
     ("failed", "submitting"),
     ("rejected", "submitting"),
     ("conflict", "running"),
+    ("expired", "done"),
     ("expired", "submitting"),
 }
 PAIRS = list(itertools.product(JobState, JobState))

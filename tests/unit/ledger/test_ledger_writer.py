@@ -7,15 +7,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from manifest_runner.errors import LedgerBusy, LedgerError, LedgerMismatch
-from manifest_runner.ledger import enrolment, open_for_reading, open_ledger, queries
+from manifest_runner.ledger import Owner, enrolment, open_for_reading, open_ledger, ownership, queries
 from manifest_runner.ledger.connection import open_for_writing
+from manifest_runner.ledger.speeches import asked
 from manifest_runner.ledger.writer import Writer
-from manifest_runner.models import Job
+from manifest_runner.models import Job, utc_now
 
 
 def entry(key: str) -> enrolment.Enrolment:
@@ -107,11 +110,47 @@ def test_what_was_answered_survives_a_kill(path):
 
 
 def test_a_ledger_is_one_accounts(path):
-    with open_ledger(path, account="sandbox"):
-        pass
+    for account in ("kling:host", "sandbox"):  # nothing was sent: the last one to open it has it
+        with open_ledger(path, account=account) as ledger:
+            assert ledger.read(queries.account) == account
+    with open_ledger(path, account="sandbox") as ledger:
+        ledger.write_now(asked, "k", "c", external_task_id="a", call_units=Decimal("0.05"))
     with pytest.raises(LedgerMismatch, match="sandbox") as mismatch, open_ledger(path, account="kling:host"):
         pass
     assert mismatch.value.exit_code == 2
+
+
+def test_a_ledger_by_another_name_is_the_same_ledger(path):
+    with open_ledger(path, account="test"):
+        path.with_name("link.sqlite3").symlink_to(path)
+        with (
+            pytest.raises(LedgerBusy, match=str(os.getpid())),
+            open_ledger(path.with_name("link.sqlite3"), account="test"),
+        ):
+            pass
+
+
+def test_the_holder_is_named_although_its_name_comes_a_moment_after_its_lock(path):
+    with open_ledger(path, account="test") as ledger:
+        ledger.write_now(ownership.clear_owner)
+        me = Owner(host="studio", pid=4242, since=utc_now())
+        late = threading.Timer(0.2, lambda: ledger.write_now(ownership.set_owner, me))
+        late.start()
+        with pytest.raises(LedgerBusy, match="Process 4242 on studio"), open_ledger(path, account="test"):
+            pass
+        late.join()
+
+
+def test_nothing_is_written_after_the_end(path):
+    with open_ledger(path, account="test") as ledger:
+        pass
+    with pytest.raises(LedgerError, match="has been closed"):
+        ledger.write_now(enrolment.enrol, "c", [entry("late")])
+
+
+def test_only_its_owner_can_look_into_the_folder(path):
+    with open_ledger(path, account="test"):
+        assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(
