@@ -13,6 +13,7 @@ class Cause(StrEnum):
     NO_SLOT = "no_slot"  # 1303: the account's slots are taken, perhaps by another program
     TOO_FAST = "too_fast"  # 1302
     NO_CONNECTION = "no_connection"
+    TOKEN_RENEWED = "token_renewed"  # noqa: S105 - names a cause: the token was refused, and is a new one now
     NOT_FOUND = "not_found"  # its answer was lost, and two look-ups say that it never arrived
 
 
@@ -27,6 +28,7 @@ _BOUNDS = {
     Cause.NO_SLOT: _Bound(None, 1.0, 30.0),
     Cause.TOO_FAST: _Bound(30, 1.0, 60.0),
     Cause.NO_CONNECTION: _Bound(6, 0.5, 15.0),
+    Cause.TOKEN_RENEWED: _Bound(3, 0.0, 1.0),
     Cause.NOT_FOUND: _Bound(3, 0.0, 0.0),
 }
 

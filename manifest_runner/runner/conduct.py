@@ -5,36 +5,27 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from manifest_runner.errors import (
-    BudgetReached,
-    FetchError,
-    LedgerError,
-    ManifestRunnerError,
-    MediaError,
-    NeedsPerson,
-    ServiceError,
-    ServiceRefused,
-    ServiceUnreachable,
-)
+from manifest_runner.errors import FetchError, ManifestRunnerError, ServiceError, ServiceUnreachable
 from manifest_runner.ledger import AttemptRecord, Ledger, writes
-from manifest_runner.models import ServiceStatus, utc_now
+from manifest_runner.models import JobState, ServiceStatus, utc_now
 from manifest_runner.runner.again import Cause, wait_before_again
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.fetch import Fetcher
+from manifest_runner.runner.guard import Guard
 from manifest_runner.runner.plan import Action, Step
-from manifest_runner.runner.prepare import Prepared, Preparer
+from manifest_runner.runner.prepare import AlreadyThere, Prepared, Preparer
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slot, Slots
-from manifest_runner.runner.stop import Stop, stops_the_run
+from manifest_runner.runner.stop import Stop, bug_in
 from manifest_runner.runner.submit import Accepted, SendAgain, Sent, Submitter
 from manifest_runner.runner.watch import Watcher
 from manifest_runner.service import Task
 
-PREPARED_AHEAD = 4  # jobs ready beyond the slots; each may hold some 20 MB of Base64
+PREPARED_AHEAD = 4  # jobs ready beyond the slots; each may hold some 40 MB of Base64
 FETCHES_AT_ONCE = 4
 
 
@@ -42,7 +33,8 @@ FETCHES_AT_ONCE = 4
 class Outcome:
     """What a run did. `problems` are sentences about jobs that it could not carry through."""
 
-    create_calls: int = 0
+    create_calls: int = 0  # POSTs
+    tasks_created: int = 0  # those of them that made a task
     stopped: ManifestRunnerError | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -73,19 +65,19 @@ class Conductor:
         self._shelter = shelter
         self._stop = stop
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ready: asyncio.Queue[Prepared | None] = asyncio.Queue(PREPARED_AHEAD)
+        self._turn = asyncio.Lock()
         self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
-        self._outcome = Outcome()
+        self._guard = Guard(ledger, stop)
 
     async def run(self, steps: Sequence[Step]) -> Outcome:
-        """Carry the steps out. Comes back when all ended or when `stop` has a reason; an error of one job becomes
-        one of the outcome's problems."""
+        """Carry the steps out. Comes back when all ended or when there is a reason to stop."""
         for step in steps:
             self._take_up(step)
-        line = self._spawn(self._prepare_all([step for step in steps if step.action is Action.SEND]))
-        self._spawn(self._send_all(line))
-        watching = asyncio.create_task(self._watcher.run())
+        waiting = iter([step for step in steps if step.action is Action.SEND])
+        for _ in range(PREPARED_AHEAD):
+            self._spawn(self._prepare_some(waiting))
+        watching = asyncio.create_task(self._watch_all())
         stopped = asyncio.create_task(self._stop.wait())
         try:
             while self._tasks and self._stop.reason is None:
@@ -93,26 +85,27 @@ class Conductor:
                     {stopped, watching, *self._tasks}, return_when=asyncio.FIRST_COMPLETED
                 )
                 self._tasks -= done
-                for task in done:
-                    if not task.cancelled():
-                        task.result()  # a bug in us ends the run here
         finally:
             await self._wind_up(stopped, watching)
-        self._outcome.create_calls = self._submitter.calls
-        self._outcome.stopped = self._stop.reason or self._outcome.stopped
-        return self._outcome
+        return Outcome(
+            create_calls=self._submitter.calls,
+            tasks_created=self._submitter.accepted,
+            stopped=self._stop.reason or self._stop.no_more,
+            problems=self._guard.problems,
+        )
 
     # -- one job's way -------------------------------------------------------------------------------------------
 
     async def _send(self, prepared: Prepared, slot: Slot) -> None:
         """Submit, watch, free the slot, fetch. The caller has reserved the job's units."""
-        task = None
+        step, task = prepared.step, None
         with slot:
             attempt = await self._submit(prepared, slot)
+            del prepared  # its media may be tens of megabytes, and it is no longer needed
             if attempt is not None:
-                task = await self._watch(prepared.step, attempt, slot)
+                task = await self._watch(step, attempt, slot)
         if attempt is not None and task is not None:
-            await self._bring_home(prepared.step, attempt, task)
+            await self._bring_home(step, attempt, task)
 
     async def _submit(self, prepared: Prepared, slot: Slot) -> AttemptRecord | None:
         """The accepted attempt; None when the service will not have it, now or ever."""
@@ -154,9 +147,10 @@ class Conductor:
         if task is None:
             slot.keep()
             self._budget.settle(step.external_task_id, None)
-            self._outcome.problems.append(
-                f"{step.external_task_id}: task {attempt.task_id} has not ended for too long. It may still end, and "
-                "be billed: run the same command again to look for it."
+            self._guard.say(
+                step,
+                f"task {attempt.task_id} has not ended for too long. It may still end, and be billed: run the same "
+                "command again to look for it.",
             )
             return None
         slot.free()
@@ -178,11 +172,11 @@ class Conductor:
             return
         match step.action:
             case Action.FETCH:
-                self._spawn(self._guard(step, self._bring_home(step, attempt, None)))
+                self._spawn(self._guard.run(step, self._bring_home, step, attempt, None))
             case Action.WATCH:
-                self._spawn(self._guard(step, self._go_on(step, attempt, self._slots.occupy())))
+                self._spawn(self._guard.run(step, self._go_on, step, attempt, self._slots.occupy()))
             case Action.RESOLVE:
-                self._spawn(self._guard(step, self._resolve(step, attempt, self._slots.occupy())))
+                self._spawn(self._guard.run(step, self._resolve, step, attempt, self._slots.occupy()))
 
     async def _go_on(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
         with slot:
@@ -198,66 +192,63 @@ class Conductor:
                 await self._go_on(step, sent.attempt, slot)
                 return
             self._budget.release(step.external_task_id)
-            if isinstance(sent, SendAgain) and step.job is not None and step.media is not None:
-                prepared = await self._preparer.prepare(step)
-                if prepared is not None:
-                    await self._budget.reserve(step.external_task_id, prepared.units_reserved)
-                    await self._send(prepared, slot)
+            slot.free()
+        if isinstance(sent, SendAgain) and step.job is not None and step.media is not None:
+            await self._prepare(step)
 
     # -- the line of jobs to send --------------------------------------------------------------------------------
 
-    async def _prepare_all(self, steps: Sequence[Step]) -> None:
-        """Keep a few jobs ready beyond the slots."""
-        for step in steps:
-            if self._outcome.stopped is not None:
-                break
-            await self._guard(step, self._prepare(step))
-        await self._ready.put(None)
+    async def _prepare_some(self, waiting: Iterator[Step]) -> None:
+        """One of several that keep jobs ready beyond the slots: one that has to wait does not hold up the rest."""
+        for step in waiting:
+            if self._stop.no_more is not None:
+                return
+            await self._guard.run(step, self._prepare, step)
 
     async def _prepare(self, step: Step) -> None:
+        """Make the job ready and send it in its turn; what turns out to be there already is gone on with."""
+        if await self._is_home_after_all(step):
+            return
         prepared = await self._preparer.prepare(step)
-        if prepared is not None:
-            await self._ready.put(prepared)
+        if isinstance(prepared, AlreadyThere):
+            await self._go_on(step, prepared.attempt, self._slots.occupy())
+        elif prepared is not None:
+            await self._send_in_turn(prepared)
 
-    async def _send_all(self, line: asyncio.Task[None]) -> None:
-        """Give each ready job a slot and its share of the budget, in turn."""
-        while (prepared := await self._ready.get()) is not None:
-            try:
-                slot = await self._slots.take()
-                await self._budget.reserve(prepared.step.external_task_id, prepared.units_reserved)
-            except BudgetReached as reached:
-                slot.free()
-                self._outcome.stopped = reached
-                line.cancel()
+    async def _is_home_after_all(self, step: Step) -> bool:
+        """Before a video that was paid and lost is paid again, the service is asked for it once more."""
+        record = step.record
+        if record is None or record.attempt is None or record.state is not JobState.EXPIRED:
+            return False
+        try:
+            await self._bring_home(step, record.attempt, None)
+        except FetchError as error:
+            if not error.expired:
+                raise
+            return False
+        return True
+
+    async def _send_in_turn(self, prepared: Prepared) -> None:
+        """Give the job its share of the budget and then a slot; nobody is overtaken.
+
+        In this order: whoever holds a slot never waits for units, which may be held by one that waits for a slot.
+        """
+        async with self._turn:
+            if self._stop.no_more is not None:
                 return
-            except NeedsPerson as lost:
-                self._stop.now(lost)
-                return
-            self._spawn(self._guard(prepared.step, self._send(prepared, slot)))
+            await self._budget.reserve(prepared.step.external_task_id, prepared.units_reserved)
+            slot = await self._slots.take()
+        self._spawn(self._guard.run(prepared.step, self._send, prepared, slot))
 
     # -- trouble -------------------------------------------------------------------------------------------------
 
-    async def _guard(self, step: Step, work: Coroutine[Any, Any, None]) -> None:
-        """One job's errors are its own; those that every job would meet stop the run."""
+    async def _watch_all(self) -> None:
         try:
-            await work
-        except (LedgerError, NeedsPerson) as error:
+            await self._watcher.run()
+        except ManifestRunnerError as error:
             self._stop.now(error)
-        except BudgetReached as reached:
-            self._outcome.stopped = reached
-        except (ServiceError, MediaError, FetchError) as error:
-            reason = stops_the_run(error) if isinstance(error, ServiceRefused) else None
-            if reason is not None:
-                self._stop.now(reason)
-                return
-            await self._say(step, str(error))
-
-    async def _say(self, step: Step, what: str) -> None:
-        self._outcome.problems.append(f"{step.external_task_id}: {what}")
-        try:
-            await self._ledger.write(writes.note, step.external_task_id, what)
-        except LedgerError as error:
-            self._stop.now(error)
+        except Exception as error:  # noqa: BLE001 - reported as a bug, after what is under way was recorded
+            self._stop.now(bug_in("watching tasks", error))
 
     def _leave_pending(self, step: Step, sent: SendAgain, times: int) -> None:
         if sent.cause is Cause.NO_CONNECTION:
@@ -268,9 +259,7 @@ class Conductor:
                 )
             )
             return
-        self._outcome.problems.append(
-            f"{step.external_task_id}: not sent after {times} tries ({sent.why}). Run the same command again."
-        )
+        self._guard.say(step, f"not sent after {times} tries ({sent.why}). Run the same command again.")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
-import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -13,15 +11,16 @@ from pathlib import Path
 from typing import Protocol
 
 from manifest_runner.errors import FetchError, MediaError, NeedsPerson, ServiceError
-from manifest_runner.ledger import AttemptRecord, Ledger, writes
+from manifest_runner.ledger import AttemptRecord, JobRecord, Ledger, queries, writes
 from manifest_runner.media import VideoFacts, probe_video
-from manifest_runner.models import watermark_output
-from manifest_runner.service import AvatarClient, ResultStream, Task, repeat_safely
+from manifest_runner.models import JobState, ServiceStatus, watermark_output
+from manifest_runner.runner.landing import place_for, settle
+from manifest_runner.service import LARGEST_RESULT, AvatarClient, ResultStream, Task, Video, repeat_safely
 
 TRIES = 5
 FIRST_WAIT = 1.0  # seconds, doubled after each try
 LOOK_UP_TRIES = 6
-MOST_BYTES = 4 * 1024**3  # far above any 300 s video; a stream without end must end
+RESUMES = 20  # of one download
 
 
 class OpenResult(Protocol):
@@ -32,11 +31,26 @@ class OpenResult(Protocol):
     ) -> AbstractAsyncContextManager[ResultStream]: ...
 
 
+class TooLarge(FetchError):
+    """More than any video can have: no further try would help."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Landed:
     file: str
     sha256: str
     facts: VideoFacts
+
+
+@dataclass(slots=True)
+class _Errand:
+    """What one fetch has brought home so far: what is here is not downloaded again by the next try."""
+
+    output: str
+    watermark_wanted: bool
+    task: Task | None
+    video: _Landed | None = None
+    watermark: _Landed | None = None
 
 
 class Fetcher:
@@ -58,34 +72,64 @@ class Fetcher:
         self._received = received
 
     async def fetch(self, attempt: AttemptRecord, output: str, task: Task | None) -> None:
-        """Bring the videos of a succeeded attempt home and record `done`, or `expired` when the service no longer
-        has them. `task` is the service's freshest description, when there is one at hand.
+        """Bring the videos of a succeeded attempt home and record `done`, or `expired` when the service says at
+        every try that it no longer has them. `task` is the freshest description, when there is one at hand.
 
-        Raises FetchError when it did not work in this run (the job stays rendered), NeedsPerson when the disk can't
-        take it, LedgerError.
+        Raises FetchError when it did not work in this run (the job stays what it was), NeedsPerson when the disk
+        can't take it, LedgerError.
         """
+        job = self._job(attempt)
+        errand = _Errand(output, job.watermark, task)
         gone, last = 0, FetchError("The video could not be fetched.")
         for tries in range(TRIES):
             if tries:
                 await asyncio.sleep(FIRST_WAIT * 2 ** (tries - 1))
             try:
-                # Addresses can expire before the results do: each new try asks for fresh ones.
-                task = task or await self._ask_again(attempt)
-                await self._ledger.write(writes.kept, await self._bring_home(attempt, output, task))
+                await self._try(attempt, errand)
+                await self._record(attempt, errand)
                 return
             except FetchError as error:
                 gone += int(error.expired)
-                last, task = error, None
+                last, errand.task = error, None
+                if isinstance(error, TooLarge):
+                    break
             except OSError as error:
                 raise _disk_trouble(self._folder, error) from error
-        if gone == TRIES:
-            await self._ledger.write(
-                writes.expired,
-                attempt.attempt_id,
-                f"it was rendered and paid, but the service no longer has the video: {last.what}",
-            )
+        if errand.video is not None:
+            await self._record(attempt, errand)
+            raise FetchError(f"the video is here, but not its watermarked copy: {last.what}") from last
+        if gone == TRIES and job.state is JobState.RENDERED:
+            why = f"it was rendered and paid, but the service no longer has the video: {last.what}"
+            await self._ledger.write(writes.expired, attempt.attempt_id, why)
             return
         raise last
+
+    def _job(self, attempt: AttemptRecord) -> JobRecord:
+        job = self._ledger.read(queries.job, attempt.external_task_id)
+        if job is None:
+            raise ValueError(f"attempt {attempt.attempt_id} has no job in the ledger")
+        return job
+
+    async def _try(self, attempt: AttemptRecord, errand: _Errand) -> None:
+        # Addresses can expire before the results do: each new try asks for fresh ones.
+        video = _video_of(errand.task or await self._ask_again(attempt))
+        if errand.video is None:
+            errand.video = await self._land(video.url or "", errand.output)
+        if errand.watermark_wanted and video.watermark_url:
+            errand.watermark = await self._land(video.watermark_url, watermark_output(errand.output))
+
+    async def _record(self, attempt: AttemptRecord, errand: _Errand) -> None:
+        if errand.video is None:
+            raise ValueError("there is nothing to record")
+        keeping = writes.Keeping(
+            attempt_id=attempt.attempt_id,
+            file=errand.video.file,
+            watermark_file=errand.watermark.file if errand.watermark else None,
+            sha256=errand.video.sha256,
+            bytes=errand.video.facts.bytes,
+            video_seconds=errand.video.facts.seconds,
+        )
+        await self._ledger.write(writes.kept, keeping)
 
     async def _ask_again(self, attempt: AttemptRecord) -> Task:
         identity = attempt.task_id or attempt.attempt_id
@@ -99,104 +143,64 @@ class Fetcher:
             raise FetchError("the service no longer knows the task.", expired=True)
         return task
 
-    async def _bring_home(self, attempt: AttemptRecord, output: str, task: Task) -> writes.Keeping:
-        video = task.videos[0] if task.videos else None
-        if video is None or not video.url:
-            raise FetchError("the service lists no video for the task.", expired=True)
-        landed = await self._land(video.url, output)
-        marked = (
-            await self._land(video.watermark_url, watermark_output(output)) if video.watermark_url else None
-        )
-        return writes.Keeping(
-            attempt_id=attempt.attempt_id,
-            file=landed.file,
-            watermark_file=marked.file if marked else None,
-            sha256=landed.sha256,
-            bytes=landed.facts.bytes,
-            video_seconds=landed.facts.seconds,
-        )
-
     async def _land(self, url: str, output: str) -> _Landed:
         """One file: to a `.part` beside its final name, checked whole, synced to disk, renamed in one step."""
         final = await asyncio.to_thread(place_for, self._folder, output)
         part = final.with_name(f".{final.name}.part")
-        await self._stream(url, part)
         try:
+            await self._stream(url, part)
             facts = await asyncio.to_thread(probe_video, part)
         except MediaError as error:
             await asyncio.to_thread(part.unlink, missing_ok=True)
             raise FetchError(f"what the service sent is not the video: {error.what}") from error
-        sha256 = await asyncio.to_thread(_settle, part, final)
+        except FetchError:
+            await asyncio.to_thread(part.unlink, missing_ok=True)
+            raise
+        sha256 = await asyncio.to_thread(settle, part, final)
         return _Landed(file=output, sha256=sha256, facts=facts)
 
     async def _stream(self, url: str, part: Path) -> None:
-        """Download into `part`, going on where a broken stream of the same content ended."""
-        have, etag = 0, None
-        for tries in range(TRIES):
+        """Download into `part`, going on where a broken stream of the same content ended, as long as more comes."""
+        have, etag, total, idle = 0, None, None, 0
+        for resumed in range(RESUMES + 1):
+            had = have
             try:
                 async with self._open_result(url, offset=have, etag=etag) as stream:
+                    if stream.resumed and stream.total_bytes != total:
+                        raise FetchError("the service sent the rest of another file.")
                     have = have if stream.resumed else 0
-                    etag = stream.etag
+                    etag, total = stream.etag, stream.total_bytes
                     if not have:
                         # What lies there is an earlier run's rest, or a link that would lead the bytes elsewhere.
                         await asyncio.to_thread(part.unlink, missing_ok=True)
                     with part.open("r+b" if have else "xb") as file:
                         file.seek(have)
-                        file.truncate()
                         async for chunk in stream.chunks:
                             file.write(chunk)
                             have += len(chunk)
                             if self._received is not None:
                                 self._received(len(chunk))
-                            if have > MOST_BYTES:
-                                raise FetchError(f"the video is larger than {MOST_BYTES} bytes.")
-                if stream.total_bytes is not None and have != stream.total_bytes:
-                    raise FetchError(f"the video was cut short: {have} of {stream.total_bytes} bytes came.")
+                            if have > LARGEST_RESULT:
+                                raise TooLarge(f"the video is larger than {LARGEST_RESULT} bytes.")
                 return
             except FetchError as error:
-                have = have if etag else 0  # without a strong ETag the rest may be of another file
-                if error.expired or tries == TRIES - 1:
+                # Without an ETag the rest may be of another file; without progress a fresh address is the better try.
+                idle = 0 if have > had else idle + 1
+                hopeless = error.expired or isinstance(error, TooLarge) or resumed == RESUMES
+                if hopeless or not etag or idle > 1:
                     raise
-            await asyncio.sleep(FIRST_WAIT * tries)
+            await asyncio.sleep(FIRST_WAIT * idle)
 
 
-def place_for(folder: Path, output: str) -> Path:
-    """The final path of an output, its folders made. Raises FetchError when a link would lead it outside."""
-    folder.mkdir(parents=True, exist_ok=True)
-    final = folder / output
-    final.parent.mkdir(parents=True, exist_ok=True)
-    if not final.parent.resolve().is_relative_to(folder.resolve()):
-        raise FetchError(f"{output} leads outside the output folder {folder} (through a link).")
-    return final
-
-
-def _settle(part: Path, final: Path) -> str:
-    """Make `part` durable under its final name and return its SHA-256. A different file there is kept aside."""
-    with part.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    if final.exists() and not _same(final, sha256):
-        final.replace(_aside(final))
-    part.replace(final)
-    folder = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name itself must survive a power cut
-    finally:
-        os.close(folder)
-    return sha256
-
-
-def _same(path: Path, sha256: str) -> bool:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-
-
-def _aside(final: Path) -> Path:
-    """A free name for what lies at `final`: it may be an earlier attempt's paid video, or somebody's own file."""
-    number = 1
-    while (candidate := final.with_name(f"{final.stem}.kept-{number}{final.suffix}")).exists():
-        number += 1
-    return candidate
+def _video_of(task: Task) -> Video:
+    """The task's video. Raises FetchError, `expired` only when the service says that there is none any more."""
+    if task.status is not ServiceStatus.SUCCEED:
+        raise FetchError(f"the service now says {task.status_text!r} of a task that had succeeded.")
+    if not task.videos:
+        raise FetchError("the service lists no video for the task.", expired=True)
+    if not task.videos[0].url:
+        raise FetchError("the service gives no usable address for the video.")
+    return task.videos[0]
 
 
 def _disk_trouble(folder: Path, error: OSError) -> NeedsPerson:

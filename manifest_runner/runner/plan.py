@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from manifest_runner.ledger import AttemptRecord, JobRecord
-from manifest_runner.media import Estimate, JobMedia, Rates, estimate, estimate_spoken
-from manifest_runner.models import Job, JobState
+from manifest_runner.media import Estimate, JobMedia, estimate, estimate_spoken
+from manifest_runner.models import Job, JobState, Rates, utc_now
+
+RESULT_LIFE = timedelta(days=30)
 
 
 class Action(StrEnum):
@@ -57,13 +60,15 @@ def make_plan(
     records: Mapping[str, JobRecord],
     *,
     missing_files: Collection[str] = (),
+    altered_files: Collection[str] = (),
     retry: Collection[Retry] = (),
     rates: Rates,
+    now: datetime | None = None,
 ) -> list[Step]:
     """The steps in the order a run takes them: what is already paid first, then the longest first.
 
     `records` are all jobs of the campaign in the ledger; `missing_files` are the ids of done jobs whose video is
-    no longer where it was put.
+    no longer where it was put, `altered_files` of those where another file lies in its place.
     """
     steps = [
         _step(
@@ -71,8 +76,10 @@ def make_plan(
             media.get(job.external_task_id),
             records.get(job.external_task_id),
             missing=job.external_task_id in missing_files,
+            altered=job.external_task_id in altered_files,
             retry=retry,
             rates=rates,
+            now=now or utc_now(),
         )
         for job in jobs
     ]
@@ -87,11 +94,23 @@ def _step(
     record: JobRecord | None,
     *,
     missing: bool,
+    altered: bool,
     retry: Collection[Retry],
     rates: Rates,
+    now: datetime,
 ) -> Step:
-    changed = changed_fields(facts, record.attempt) if record else ()
-    action, why = _decide(record, changed, missing=missing, retry=retry)
+    changed = changed_fields(facts, record.attempt) if record and record.state is not JobState.PENDING else ()
+    action, why = _decide(record, changed, missing=missing, retry=retry, now=now)
+    if action is Action.SKIP and altered and record:
+        action, why = (
+            Action.HOLD,
+            (
+                f"done, but {record.file} is no longer the file that was fetched: take it away and run again to fetch "
+                "the video once more, unpaid"
+            ),
+        )
+    elif record and record.state is JobState.DONE and action is Action.SKIP and job.output != record.output:
+        why = f"done; its output is now {job.output}, but the video stays at {record.file}"
     costs = _costs(job, facts, rates) if action in (Action.SEND, Action.RESOLVE) else None
     return Step(
         external_task_id=job.external_task_id,
@@ -115,7 +134,12 @@ def _costs(job: Job, facts: JobMedia | None, rates: Rates) -> Estimate:
 
 
 def _decide(  # noqa: PLR0911 - one return a state is the clearest table
-    record: JobRecord | None, changed: Sequence[str], *, missing: bool, retry: Collection[Retry]
+    record: JobRecord | None,
+    changed: Sequence[str],
+    *,
+    missing: bool,
+    retry: Collection[Retry],
+    now: datetime,
 ) -> tuple[Action, str]:
     if record is None:
         return Action.SEND, "new"
@@ -132,6 +156,8 @@ def _decide(  # noqa: PLR0911 - one return a state is the clearest table
             return _decide_done(record, changed, missing=missing, retry=retry)
         case JobState.REJECTED if changed:
             return Action.SEND, f"the service refused it; {_list(changed)} changed since, so it is sent again"
+        case JobState.EXPIRED if Retry.EXPIRED not in retry and _may_be_there(record, now):
+            return Action.FETCH, f"{record.why}; asked for once more, which costs nothing"
         case JobState.CONFLICT:
             return Action.HOLD, f"{record.why or 'the id is taken in the account'} Give the job another id."
         case state:
@@ -163,6 +189,12 @@ def _decide_ended(
     return Action.HOLD, f"{reason} ({hint}`--retry {kind}` sends it again)"
 
 
+def _may_be_there(record: JobRecord, now: datetime) -> bool:
+    """Whether a result that was not there may still turn up: the service keeps them for 30 days."""
+    ended = record.attempt.ended_at if record.attempt else None
+    return ended is not None and now - ended < RESULT_LIFE
+
+
 def changed_fields(facts: JobMedia | None, sent: AttemptRecord | None) -> tuple[str, ...]:
     """Which of the paid fields differ between the row and what was sent. Empty when either is unknown."""
     if facts is None or sent is None:
@@ -172,7 +204,7 @@ def changed_fields(facts: JobMedia | None, sent: AttemptRecord | None) -> tuple[
 
 
 def _orphan(record: JobRecord) -> Step:
-    action, why = _decide(record, (), missing=False, retry=())
+    action, why = _decide(record, (), missing=False, retry=(), now=utc_now())
     return Step(
         external_task_id=record.external_task_id,
         action=action,

@@ -6,22 +6,29 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from manifest_runner.ledger import Ledger, queries, writes
+from manifest_runner.errors import ServiceError, ServiceRefused, ServiceUnreachable
+from manifest_runner.ledger import AttemptRecord, Ledger, queries, writes
 from manifest_runner.media import (
     AudioFacts,
     ImageFacts,
     JobMedia,
-    Rates,
     estimate,
     parse_reference,
     ready_to_send,
 )
-from manifest_runner.models import Job, Units, attempt_id
+from manifest_runner.models import Job, Rates, Units, attempt_id
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.speak import Speaker
-from manifest_runner.service import AvatarClient, CreateRequest, Timeouts, is_ours, repeat_safely
+from manifest_runner.service import AvatarClient, CreateRequest, Task, Timeouts, is_ours, repeat_safely
 
 LOOK_UP_TRIES = 8  # some two minutes
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyThere:
+    """The service has this job's task: an earlier create call of ours landed after all. Nothing is to be sent."""
+
+    attempt: AttemptRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +42,7 @@ class Prepared:
     units_estimated: Units | None
     units_reserved: Units
     settle_seconds: float
+    key_id: str | None = None
 
     def intent(self, why: str) -> writes.Intent:
         return writes.Intent(
@@ -44,6 +52,7 @@ class Prepared:
             settle_seconds=self.settle_seconds,
             units_estimated=self.units_estimated,
             units_reserved=self.units_reserved,
+            key_id=self.key_id,
             why=why,
         )
 
@@ -60,7 +69,9 @@ class Preparer:
         folder: Path,
         timeouts: Timeouts,
         rates: Rates,
+        key_id: str | None = None,
     ) -> None:
+        self._key_id = key_id
         self._ledger = ledger
         self._client = client
         self._speaker = speaker
@@ -68,8 +79,8 @@ class Preparer:
         self._timeouts = timeouts
         self._rates = rates
 
-    async def prepare(self, step: Step) -> Prepared | None:
-        """Ready to send; None when the account has the job's id already and it is not ours (now a conflict).
+    async def prepare(self, step: Step) -> Prepared | AlreadyThere | None:
+        """Ready to send, or there already; None when the account has the job's id and it is not ours (a conflict).
 
         Raises MediaError when a file changed or went away since it was checked, ServiceError when the service
         could not be asked, LedgerError.
@@ -78,11 +89,11 @@ class Preparer:
         if job is None or media is None:
             raise ValueError(f"{step.external_task_id} is not in the manifest and can't be sent")
         identity = await self._free_identity(job)
-        if identity is None:
-            return None
+        if not isinstance(identity, str):
+            return identity
         seconds, audio_id = media.seconds, job.audio_id
         if job.speech is not None:
-            spoken = await self._speaker.audio_for(job.speech)
+            spoken = await self._speaker.audio_for(job.speech, job.external_task_id)
             audio_id, seconds = spoken.audio_id, spoken.seconds
         request = await asyncio.to_thread(self._request, job, media, identity, audio_id)
         return Prepared(
@@ -96,10 +107,11 @@ class Preparer:
             # Speech was counted when it was made: only the create call is still to be paid.
             units_reserved=estimate(job.mode, seconds, speech=False, rates=self._rates).high,
             settle_seconds=self._timeouts.settle_seconds(request.body_bytes),
+            key_id=self._key_id,
         )
 
-    async def _free_identity(self, job: Job) -> str | None:
-        """The id the next attempt will carry, once the service has said that nobody else has it.
+    async def _free_identity(self, job: Job) -> str | AlreadyThere | None:
+        """The id the next attempt will carry, once the service has said that nobody has it.
 
         Asking costs nothing, and it stands between a lost ledger and a second bill for every video in it: the
         service's own check of duplicates is documented, but not proven for this call.
@@ -112,19 +124,38 @@ class Preparer:
             if pending
             else attempt_id(key, self._ledger.read(queries.next_attempt_number, key))
         )
-        found = await repeat_safely(lambda: self._client.get(identity), limit=LOOK_UP_TRIES)
-        if found is None or (
-            pending and is_ours(found.created_at, pending.intent_at, self._client.clock_skew)
-        ):
-            return identity  # one of ours that a look-up missed is adopted when its duplicate is refused
+        found = await self._look_up(identity)
+        if found is None:
+            return identity
+        if pending and is_ours(found.created_at, pending.intent_at, self._client.clock_skew):
+            acceptance = writes.Acceptance(
+                attempt_id=identity,
+                task_id=found.task_id,
+                status=found.status,
+                request_id=found.request_id,
+                why=f"an earlier call of ours landed after all, as task {found.task_id}",
+            )
+            return AlreadyThere(await self._ledger.write(writes.accepted, acceptance))
         why = f"the account already has a task {found.task_id} with the id {identity}, and this ledger did not send it."
         await self._ledger.write(writes.foreign_id, key, why)
         return None
 
+    async def _look_up(self, identity: str) -> Task | None:
+        """Raises ServiceUnreachable when nothing is to be had of the service: every other job would wait in vain."""
+        try:
+            return await repeat_safely(lambda: self._client.get(identity), limit=LOOK_UP_TRIES)
+        except ServiceRefused:
+            raise
+        except ServiceError as error:
+            raise ServiceUnreachable(
+                f"The service does not answer: {error.what}",
+                mend="The tasks go on there. Run the same command again when it answers.",
+            ) from error
+
     def _request(self, job: Job, media: JobMedia, identity: str, audio_id: str | None) -> CreateRequest:
         image = self._encoded(job.image, media.image)
         sound = self._encoded(job.sound_file, media.audio) if job.sound_file is not None else None
-        return CreateRequest(
+        request = CreateRequest(
             external_task_id=identity,
             image=image,
             sound_file=sound,
@@ -134,6 +165,8 @@ class Preparer:
             watermark=job.watermark,
             callback_url=job.callback_url,
         )
+        _ = request.body_bytes  # written out here, in a thread: it takes a while for large media
+        return request
 
     def _encoded(self, reference: str, facts: ImageFacts | AudioFacts | None) -> str:
         expected = facts.sha256 if facts else None  # None for a URL, which the service fetches itself

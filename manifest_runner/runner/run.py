@@ -1,30 +1,30 @@
-"""A campaign from its manifest to its outcome: survey what is there, plan, enrol, carry out."""
+"""A plan carried out against the service: everything put together, and the signals that end it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from manifest_runner.errors import (
     Interrupted,
-    ManifestError,
+    NeedsPerson,
     ServiceError,
     ServiceRefused,
     ServiceUnreachable,
 )
-from manifest_runner.ledger import JobRecord, Ledger, enrolment, queries, writes
-from manifest_runner.media import DEFAULT_RATES, Preflight, Rates
-from manifest_runner.models import Job, JobState, Manifest, Problem, Units
+from manifest_runner.ledger import Ledger, queries
+from manifest_runner.media import DEFAULT_RATES
+from manifest_runner.models import Manifest, Rates, Units
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.conduct import Conductor, Outcome
 from manifest_runner.runner.fetch import Fetcher
-from manifest_runner.runner.plan import Action, Retry, Step, make_plan
+from manifest_runner.runner.plan import Action, Step
 from manifest_runner.runner.prepare import Preparer
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slots
@@ -46,6 +46,7 @@ class RunOptions:
     pace: Pace = field(default_factory=Pace)
     task_timeout: float = 3600.0  # seconds a task may take before the run no longer waits for it
     rates: Rates = DEFAULT_RATES
+    same_account: bool = False  # a person says that a key which is new to the ledger is of the same account
     received: Callable[[int], None] | None = None  # called with the size of each downloaded chunk
 
 
@@ -55,57 +56,8 @@ class Service:
 
     base_url: str
     credentials: Credentials
+    key_id: str | None = None  # tells one key from another; None where it can't matter
     local: bool = False  # a sandbox of our own: quick to answer, so looked at more often
-
-
-def survey(
-    manifest: Manifest,
-    preflight: Preflight,
-    connection: sqlite3.Connection | None,
-    folder: Path,
-    *,
-    retry: Collection[Retry] = (),
-    rates: Rates = DEFAULT_RATES,
-) -> list[Step]:
-    """The plan for this manifest, given the ledger (None when there is none yet) and the output folder.
-
-    Raises ManifestError for jobs that can't be sent as they are: their media, or an id that another campaign has.
-    """
-    records: dict[str, JobRecord] = {}
-    claimed: dict[str, str] = {}
-    if connection is not None:
-        records = {record.external_task_id: record for record in queries.jobs(connection, manifest.campaign)}
-        claimed = queries.claimed_elsewhere(connection, manifest.campaign)
-    steps = make_plan(
-        manifest.jobs,
-        preflight.media,
-        records,
-        missing_files=[key for key, record in records.items() if _file_is_gone(record, folder)],
-        retry=retry,
-        rates=rates,
-    )
-    sending = {step.external_task_id for step in steps if step.action is Action.SEND}
-    problems = [problem for problem in preflight.problems if problem.job in sending]
-    problems += [
-        _claimed(job, claimed[job.external_task_id])
-        for job in manifest.jobs
-        if job.external_task_id in claimed
-    ]
-    if problems:
-        raise ManifestError(sorted(problems, key=lambda p: (p.location.file, p.location.line or 0)))
-    return steps
-
-
-def enrol(ledger: Ledger, campaign: str, jobs: Sequence[Job], steps: Sequence[Step]) -> None:
-    """Make the manifest's jobs known to the ledger, in its order; forget those that it no longer names."""
-    estimates = {step.external_task_id: step.estimate.expected if step.estimate else None for step in steps}
-    ledger.write_now(enrolment.withdraw, campaign, frozenset(job.external_task_id for job in jobs))
-    entries = [
-        enrolment.Enrolment(job=job, position=position, units_estimated=estimates.get(job.external_task_id))
-        for position, job in enumerate(jobs)
-    ]
-    for start in range(0, len(entries), queries.CHUNK):
-        ledger.write_now(enrolment.enrol, campaign, entries[start : start + queries.CHUNK])
 
 
 async def carry_out(
@@ -118,13 +70,14 @@ async def carry_out(
     options: RunOptions,
 ) -> Outcome:
     """Run the plan against the service. Ctrl-C and SIGTERM end it cleanly, with `Interrupted` as the reason."""
-    for step in steps:
-        if step.record is not None and step.record.state is JobState.DONE and step.action is Action.FETCH:
-            await ledger.write(writes.fetch_again, step.external_task_id, step.why)
+    if not options.same_account:
+        _refuse_other_key(steps, service.key_id)
     stop = Stop()
     async with AvatarClient(service.base_url, service.credentials, timeouts=options.timeouts) as client:
         with _signals_stop(stop):
-            await _hello(client)
+            await _unless_stopped(stop, _hello(client))
+            if stop.reason is not None:
+                return Outcome(stopped=stop.reason)
             conductor = _conductor(
                 manifest,
                 ledger=ledger,
@@ -166,6 +119,7 @@ def _conductor(
             folder=manifest.folder,
             timeouts=options.timeouts,
             rates=options.rates,
+            key_id=service.key_id,
         ),
         submitter=Submitter(ledger=ledger, client=client, stop=stop, shelter=shelter),
         watcher=Watcher(
@@ -189,12 +143,26 @@ def _conductor(
     )
 
 
-def exit_code(outcome: Outcome, states: Mapping[JobState, int]) -> int:
-    """What the program ends with, from why the run stopped and how many jobs of the manifest stand in each state."""
+def exit_code(outcome: Outcome, unfinished: int) -> int:
+    """What the program ends with, from why the run stopped and how many of the manifest's jobs have no video, or one
+    of an earlier version of their row."""
     if outcome.stopped is not None:
         return outcome.stopped.exit_code
-    unfinished = sum(count for state, count in states.items() if state is not JobState.DONE)
     return 3 if unfinished or outcome.problems else 0
+
+
+async def _unless_stopped(stop: Stop, work: Coroutine[Any, Any, None]) -> None:
+    """Wait for the work, or for a reason to stop, whichever comes first."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        if not working.done():
+            working.cancel()
+        await asyncio.gather(working, stopped, return_exceptions=True)
+    if stop.reason is None:
+        working.result()
 
 
 async def _hello(client: AvatarClient) -> None:
@@ -210,6 +178,24 @@ async def _hello(client: AvatarClient) -> None:
         ) from error
 
 
+def _refuse_other_key(steps: Sequence[Step], key_id: str | None) -> None:
+    """Another account does not know what is in doubt here: it would say "not there", and the job be paid again."""
+    other = [
+        step.external_task_id
+        for step in steps
+        if step.action is Action.RESOLVE
+        and step.record is not None
+        and step.record.attempt is not None
+        and step.record.attempt.key_id not in (None, key_id)
+    ]
+    if other and key_id is not None:
+        raise NeedsPerson(
+            f"{len(other)} create call{'s' if len(other) > 1 else ''} (the first is {other[0]}) left with another key, "
+            "and the answer is missing. Only that key's account can tell what became of it.",
+            mend="Run again with that key; or, if this one is of the same account, with --same-account.",
+        )
+
+
 def _budget(ledger: Ledger, manifest: Manifest) -> Budget:
     spent = ledger.read(queries.spend, manifest.campaign)
     in_flight: dict[str, Units] = {}
@@ -217,19 +203,6 @@ def _budget(ledger: Ledger, manifest: Manifest) -> Budget:
         if record.state.in_flight and record.attempt is not None:
             in_flight[record.external_task_id] = record.attempt.units_reserved
     return Budget(manifest.budget_units, spent.committed, in_flight)
-
-
-def _file_is_gone(record: JobRecord, folder: Path) -> bool:
-    return record.state is JobState.DONE and record.file is not None and not (folder / record.file).is_file()
-
-
-def _claimed(job: Job, campaign: str) -> Problem:
-    return Problem(
-        location=job.where("external_task_id"),
-        what=f"the id {job.external_task_id!r} belongs to the campaign {campaign!r} in this ledger.",
-        mend="Give the job another id, go on under that campaign's name, or keep another --ledger.",
-        job=job.external_task_id,
-    )
 
 
 @contextlib.contextmanager

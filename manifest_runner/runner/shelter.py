@@ -19,8 +19,13 @@ class Shelter:
         """The work's result; when the caller is cancelled meanwhile, the work goes on without it."""
         task = asyncio.create_task(work)
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._over)
         return await asyncio.shield(task)
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # taken also where the caller has gone: whoever met it first has told of it
 
     async def finish(self) -> None:
         while self._under_way:

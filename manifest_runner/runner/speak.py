@@ -10,15 +10,15 @@ import asyncio
 import hashlib
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import timedelta
 
-from manifest_runner.errors import RequestPhase, ServiceError, ServiceRefused, TransportFault
+from manifest_runner.errors import ServiceError
 from manifest_runner.ledger import Ledger, SpeechRecord, speeches
 from manifest_runner.models import Speech, Units, units_text, utc_now
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.shelter import Shelter
-from manifest_runner.service import AvatarClient, SpeechRequest, next_delay
+from manifest_runner.service import AvatarClient, SpeechRequest, next_delay, proves_nothing_made
 
 AUDIO_ID_LIFE = timedelta(days=29)  # the service takes them for 30 days; the job still has to wait for a slot
 MOST_LOST_IN_A_RUN = 2
@@ -45,38 +45,54 @@ class Speaker:
         self._campaign = campaign
         self._call_units = call_units
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._lost: Counter[str] = Counter()
+        self._given_up: dict[
+            str, ServiceError
+        ] = {}  # in this run: no other job with the same text tries again
         self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
 
-    async def audio_for(self, speech: Speech) -> SpeechRecord:
-        """The audio of this text and voice. Raises ServiceError when it can't be had in this run."""
+    async def audio_for(self, speech: Speech, external_task_id: str) -> SpeechRecord:
+        """The audio of this text and voice, made for this job unless another one had it made.
+
+        Raises ServiceError when it can't be had in this run.
+        """
         key = speech_key(speech)
         async with self._locks[key]:
             known = self._ledger.read(speeches.speech, key)
             if known is not None and still_good(known):
                 return known
-            lost = refused = 0
+            if key in self._given_up:
+                raise self._given_up[key]
+            refused = 0
             while True:
                 try:
-                    return await self._make(key, speech)
+                    return await self._make(key, speech, external_task_id)
                 except ServiceError as error:
-                    if surely_not_made(error):
+                    if proves_nothing_made(error):
                         refused += 1
                         wait = next_delay(error, refused, self._rng) if refused < MOST_REFUSALS else None
                     else:
-                        lost += 1
-                        wait = 1.0 if lost < MOST_LOST_IN_A_RUN else None
+                        self._lost[key] += 1
+                        wait = 1.0 if self._lost[key] < MOST_LOST_IN_A_RUN else None
                     if wait is None:
+                        self._given_up[key] = error
                         raise
                 await asyncio.sleep(wait)
 
-    async def _make(self, key: str, speech: Speech) -> SpeechRecord:
+    async def _make(self, key: str, speech: Speech, external_task_id: str) -> SpeechRecord:
         reservation = f"speech:{key}"
         await self._budget.reserve(reservation, self._call_units)
-        return await self._shelter.run(self._call(reservation, key, speech))
+        return await self._shelter.run(self._call(reservation, key, speech, external_task_id))
 
-    async def _call(self, reservation: str, key: str, speech: Speech) -> SpeechRecord:
+    async def _call(self, reservation: str, key: str, speech: Speech, external_task_id: str) -> SpeechRecord:
         """The call and the record of its answer: never left half-way, since a lost answer can't be looked up."""
-        await self._ledger.write(speeches.asked, key, self._campaign)
+        await self._ledger.write(
+            speeches.asked,
+            key,
+            self._campaign,
+            external_task_id=external_task_id,
+            call_units=self._call_units,
+        )
         request = SpeechRequest(
             text=speech.text,
             voice_id=speech.voice_id,
@@ -86,7 +102,7 @@ class Speaker:
         try:
             spoken = await self._client.text_to_speech(request)
         except ServiceError as error:
-            if surely_not_made(error):
+            if proves_nothing_made(error):
                 self._budget.release(reservation)
                 await self._ledger.write(speeches.not_made, key)
             else:
@@ -117,10 +133,3 @@ def still_good(record: SpeechRecord) -> bool:
         and record.made_at is not None
         and utc_now() - record.made_at < AUDIO_ID_LIFE
     )
-
-
-def surely_not_made(error: ServiceError) -> bool:
-    """Whether this outcome of a text-to-speech call proves that nothing was made and nothing billed."""
-    if isinstance(error, TransportFault):
-        return error.phase is RequestPhase.NOT_SENT
-    return isinstance(error, ServiceRefused) and 400 <= error.http_status < 500

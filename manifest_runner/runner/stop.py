@@ -15,11 +15,15 @@ from manifest_runner.service import Decision, decision_for, meaning_of, mend_for
 
 
 class Stop:
-    """The first reason counts; whoever waits is told once."""
+    """Two ways to stop, each for the first reason that comes up: at once, or by sending nothing more."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
-        self.reason: ManifestRunnerError | None = None
+        self.reason: ManifestRunnerError | None = None  # the run ends now
+        self.no_more: ManifestRunnerError | None = None  # what was sent is still brought home
+
+    def send_no_more(self, reason: ManifestRunnerError) -> None:
+        self.no_more = self.no_more or reason
 
     def now(self, reason: ManifestRunnerError) -> None:
         if self.reason is None:
@@ -30,9 +34,19 @@ class Stop:
         await self._event.wait()
 
 
+def bug_in(where: str, error: Exception) -> ManifestRunnerError:
+    """Something that we did not foresee: no new job is sent, and the ledger stays as true as it was."""
+    return ManifestRunnerError(
+        f"There is a bug in manifest-runner ({where}: {type(error).__name__}: {error}). The ledger is safe.",
+        mend="Please report it. Running the same command again goes on with everything else.",
+    )
+
+
 def stops_the_run(error: ServiceRefused) -> ManifestRunnerError | None:
     """The reason to stop, when a refusal is one that every job would meet; None when it concerns one call."""
     decision = decision_for(error.code, error.http_status)
+    if error.renewed:
+        return None
     if decision in (
         Decision.STOP_RUN,
         Decision.PAUSE_CAMPAIGN,
@@ -45,7 +59,8 @@ def stops_the_run(error: ServiceRefused) -> ManifestRunnerError | None:
 
 def reason_to_stop(decision: Decision, error: ServiceRefused) -> ManifestRunnerError:
     """What to tell the person who has to mend it."""
-    said = f"The service refuses to work: {meaning_of(error.code)} (code {error.code}: {error.what})."
+    words = f" It says: {error.said}" if error.said else ""
+    said = f"The service refuses to work: {meaning_of(error.code)} (code {error.code}).{words}"
     mend = mend_for(error.code)
     if decision is Decision.PAUSE_CAMPAIGN:
         return AccountPaused(said, mend=mend)

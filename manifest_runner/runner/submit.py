@@ -28,6 +28,7 @@ from manifest_runner.service import (
     is_ours,
     judge_create,
     meaning_of,
+    proves_nothing_made,
     repeat_safely,
 )
 
@@ -74,7 +75,8 @@ class Submitter:
         self._client = client
         self._stop = stop
         self._shelter = shelter
-        self.calls = 0
+        self.calls = 0  # POSTs
+        self.accepted = 0  # those of them that made a task, as far as is known
 
     async def send(self, prepared: Prepared, why: str) -> Sent:
         """Commit the intent, POST, and record what is known."""
@@ -123,6 +125,7 @@ class Submitter:
             request_id=task.request_id,
             why=why,
         )
+        self.accepted += 1
         return Accepted(await self._ledger.write(writes.accepted, acceptance))
 
     async def _not_created(self, attempt: AttemptRecord, error: ServiceError, why: str) -> Sent:
@@ -141,6 +144,9 @@ class Submitter:
             case Decision.SLOW_DOWN | Decision.TRY_AGAIN | Decision.DONE:
                 await self._back_to_pending(attempt, why, error)
                 return SendAgain(Cause.TOO_FAST, error.retry_after, error.what)
+            case Decision.RENEW_TOKEN | Decision.CHECK_CLOCK if error.renewed:
+                await self._back_to_pending(attempt, why, error)
+                return SendAgain(Cause.TOKEN_RENEWED, error.retry_after, error.what)
             case decision:
                 await self._back_to_pending(attempt, why, error)
                 self._stop.now(reason_to_stop(decision, error))
@@ -151,7 +157,13 @@ class Submitter:
     ) -> Sent:
         """Look the id up; when it is not there, wait until the lost request is surely over and look again."""
         # A refusal that may mean "exists already", of an id that was never sent before: one look-up tells.
-        refused = error if isinstance(error, ServiceRefused) and error.code == MAY_EXIST_ALREADY else None
+        refused = (
+            error
+            if isinstance(error, ServiceRefused)
+            and error.code == MAY_EXIST_ALREADY
+            and proves_nothing_made(error)
+            else None
+        )
         task = await self._look_up(attempt)
         if task is None and not (refused and attempt.posts == 1):
             loop = asyncio.get_running_loop()
@@ -183,7 +195,7 @@ class Submitter:
             writes.not_created,
             attempt.attempt_id,
             JobState.REJECTED,
-            f"refused ({error.code}, {meaning_of(error.code)}): {error.what}",
+            f"refused ({error.code}, {meaning_of(error.code)}){f': {error.said}' if error.said else ''}",
             code=error.code,
             request_id=error.request_id,
         )

@@ -36,6 +36,7 @@ class _Watched:
     over: asyncio.Future[Task | None]
     looked: float = field(default=0.0)  # when it was last seen or looked up
     status: ServiceStatus | None = None
+    status_text: str | None = None
 
 
 class Watcher:
@@ -49,7 +50,7 @@ class Watcher:
         self._stop = stop
         self._pace = pace
         self._task_timeout = task_timeout
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, _Watched] = {}  # by attempt: a confused service may give two the same task
         self._news = asyncio.Event()
         self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
 
@@ -64,12 +65,12 @@ class Watcher:
         watched = _Watched(
             attempt, attempt.task_id, loop.time(), loop.create_future(), status=attempt.service_status
         )
-        self._watched[attempt.task_id] = watched
+        self._watched[attempt.attempt_id] = watched
         self._news.set()
         try:
             return await watched.over
         finally:
-            self._watched.pop(attempt.task_id, None)
+            self._watched.pop(attempt.attempt_id, None)
 
     async def run(self) -> None:
         """Look at what is watched, again and again, until cancelled."""
@@ -111,25 +112,35 @@ class Watcher:
             else:
                 unseen.append(watched)
         for watched in sorted(unseen, key=lambda w: w.looked)[:MOST_SINGLE_LOOKUPS]:
-            task = await self._client.get(watched.task_id)
-            watched.looked = now
+            watched.looked = now  # also when it fails: the others have their turn first
+            task = await self._look_up(watched.task_id)
             if task is not None:
                 await self._note(watched, task, now)
 
+    async def _look_up(self, task_id: str) -> Task | None:
+        """One task by its id. One that can't be asked for blinds nobody: the list has just been answered."""
+        try:
+            return await self._client.get(task_id)
+        except ServiceRefused as error:
+            if stops_the_run(error) is not None:
+                raise
+            return None
+        except ServiceError:
+            return None
+
     async def _note(self, watched: _Watched, task: Task, now: float) -> None:
         watched.looked = now
+        unknown = task.status is ServiceStatus.UNKNOWN
         if task.status.ended:
             if not watched.over.done():
                 watched.over.set_result(task)
-        elif task.status is not watched.status:
-            watched.status = task.status
+        elif task.status is not watched.status or (unknown and task.status_text != watched.status_text):
+            watched.status, watched.status_text = task.status, task.status_text
             await self._ledger.write(
                 writes.status_seen,
                 watched.attempt.attempt_id,
                 task.status,
-                f"an unknown status: {task.status_text}"
-                if task.status is ServiceStatus.UNKNOWN
-                else task.status_message,
+                f"an unknown status: {task.status_text}" if unknown else task.status_message,
             )
 
     def _wait_after(self, error: ServiceError, failures: int, failing_for: float) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -47,6 +47,7 @@ def record(state: JobState, key: str = "welcome", *, sent: bool = True) -> JobRe
         posts=1,
         settle_seconds=90.0,
         units_reserved=Decimal("1.2"),
+        key_id=None,
         task_id="123",
         accepted_at=NOON,
         service_status=None,
@@ -75,6 +76,9 @@ def record(state: JobState, key: str = "welcome", *, sent: bool = True) -> JobRe
         sha256=None,
         bytes=None,
         fetched_at=None,
+        listed=True,
+        line=None,
+        changed=(),
         attempts=(attempt,) if sent else (),
     )
 
@@ -180,10 +184,10 @@ def test_without_facts_nothing_counts_as_changed():
 @pytest.mark.parametrize(
     ("text", "language", "speed", "low", "expected", "high"),
     [
-        ("x" * 150, "en", "1.0", "2.45", "4.05", "7.65"),  # 6, 10 and 18.75 seconds at 0.4, and the call
-        ("x" * 150, "en", "2.0", "1.25", "2.05", "4.05"),
-        ("好" * 90, "zh", "1.0", "4.45", "8.05", "12.05"),
-        ("Hi", "en", "1.0", "0.85", "0.85", "0.85"),  # never shorter than the service's shortest
+        ("x" * 150, "en", "1.0", "2.45", "4.45", "8.45"),  # 6, 10.5 and 20.75 seconds at 0.4, and the call
+        ("x" * 150, "en", "2.0", "1.25", "2.45", "4.45"),
+        ("好" * 90, "zh", "1.0", "4.45", "8.45", "12.85"),
+        ("Hi", "en", "1.0", "0.85", "0.85", "1.25"),  # never shorter than the service's shortest
     ],
 )
 def test_a_text_is_estimated_by_its_length(text, language, speed, low, expected, high):
@@ -193,3 +197,55 @@ def test_a_text_is_estimated_by_its_length(text, language, speed, low, expected,
     assert (step.estimate.low, step.estimate.expected, step.estimate.high) == tuple(
         map(Decimal, (low, expected, high))
     )
+
+
+@pytest.mark.parametrize(
+    ("days", "retry", "action"),
+    [
+        (1, (), Action.FETCH),
+        (29, (), Action.FETCH),
+        (30, (), Action.HOLD),
+        (1, (Retry.EXPIRED,), Action.SEND),
+    ],
+)
+def test_an_expired_result_is_asked_for_again_as_long_as_it_may_be_there(days, retry, action):
+    expired = record(JobState.EXPIRED)
+    expired = replace(expired, attempts=(replace(expired.attempts[0], ended_at=NOON),))
+    (step,) = make_plan(
+        [job()],
+        {"welcome": facts()},
+        {"welcome": expired},
+        retry=retry,
+        rates=DEFAULT_RATES,
+        now=NOON + timedelta(days=days),
+    )
+    assert step.action is action
+    assert ("costs nothing" in step.why) == (action is Action.FETCH)
+
+
+def test_a_row_that_was_not_accepted_yet_has_not_changed():
+    (step,) = make_plan(
+        [job()], {"welcome": facts(EDITED)}, {"welcome": record(JobState.PENDING)}, rates=DEFAULT_RATES
+    )
+    assert (step.action, step.changed) == (Action.SEND, ())
+
+
+def test_a_done_video_stays_where_it_is_when_its_output_changes():
+    (step,) = make_plan(
+        [job()], {"welcome": facts()}, {"welcome": record(JobState.DONE)}, rates=DEFAULT_RATES
+    )
+    assert step.action is Action.SKIP
+    assert "welcome.mp4" in step.why
+    assert "stays at old.mp4" in step.why
+
+
+def test_another_file_in_a_videos_place_is_left_to_a_person():
+    (step,) = make_plan(
+        [job()],
+        {"welcome": facts()},
+        {"welcome": record(JobState.DONE)},
+        altered_files=["welcome"],
+        rates=DEFAULT_RATES,
+    )
+    assert step.action is Action.HOLD
+    assert "no longer the file" in step.why

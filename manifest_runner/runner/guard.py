@@ -1,0 +1,65 @@
+"""One job's trouble is its own; what every job would meet stops the run. Nothing that goes wrong goes unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVarTuple, Unpack
+
+from manifest_runner.errors import (
+    BudgetReached,
+    FetchError,
+    LedgerError,
+    MediaError,
+    NeedsPerson,
+    ServiceError,
+    ServiceRefused,
+)
+from manifest_runner.ledger import Ledger, writes
+from manifest_runner.runner.plan import Step
+from manifest_runner.runner.stop import Stop, bug_in, stops_the_run
+
+Arguments = TypeVarTuple("Arguments")
+
+
+class Guard:
+    """Runs the parts of each job's way; `problems` are the sentences to say of jobs that could not go on."""
+
+    def __init__(self, ledger: Ledger, stop: Stop) -> None:
+        self._ledger = ledger
+        self._stop = stop
+        self.problems: list[str] = []
+
+    async def run(
+        self,
+        step: Step,
+        do: Callable[[Unpack[Arguments]], Coroutine[Any, Any, None]],
+        *args: *Arguments,
+    ) -> None:
+        """`do(*args)` for this job, with every error of it taken care of."""
+        work = do(*args)
+        del args  # they may hold the job's media, which `do` lets go of
+        try:
+            await work
+        except (LedgerError, NeedsPerson) as error:
+            self._stop.now(error)
+        except BudgetReached as reached:
+            self._stop.send_no_more(reached)
+        except (ServiceError, MediaError, FetchError) as error:
+            reason = stops_the_run(error) if isinstance(error, ServiceRefused) else None
+            if reason is not None:
+                self._stop.now(reason)
+                return
+            await self._note(step, str(error))
+        except Exception as error:  # noqa: BLE001 - reported as a bug; the jobs under way are still brought home
+            self._stop.send_no_more(bug_in(f"job {step.external_task_id}", error))
+
+    def say(self, step: Step, what: str) -> None:
+        """One sentence about a job, for the end of the run."""
+        self.problems.append(f"{step.external_task_id}: {what}")
+
+    async def _note(self, step: Step, what: str) -> None:
+        self.say(step, what)
+        try:
+            await self._ledger.write(writes.note, step.external_task_id, what)
+        except LedgerError as error:
+            self._stop.now(error)

@@ -1,0 +1,67 @@
+"""Where a downloaded video lands: its place in the output folder, made durable, with nothing of anybody's lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path, PurePosixPath
+
+from manifest_runner.errors import FetchError
+
+
+def place_for(folder: Path, output: str) -> Path:
+    """The final path of an output, its folders made one by one.
+
+    Raises FetchError when the path or a link on the way would lead it outside, before anything is made there.
+    """
+    wanted = PurePosixPath(output)
+    if wanted.is_absolute() or ".." in wanted.parts or not wanted.name:
+        raise _leads_outside(output, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    root, parent = folder.resolve(), folder
+    for name in wanted.parts[:-1]:
+        parent /= name
+        try:
+            parent.mkdir(exist_ok=True)
+        except FileExistsError:
+            raise FetchError(f"{parent} is no folder, and the video {output} belongs into it.") from None
+        if not parent.resolve().is_relative_to(root):
+            raise _leads_outside(output, folder)
+    return parent / wanted.name
+
+
+def settle(part: Path, final: Path) -> str:
+    """Make `part` durable under its final name and return its SHA-256. What else lies there is kept aside."""
+    with part.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    if os.path.lexists(final) and not _same(final, sha256):
+        final.replace(_aside(final))
+    part.replace(final)
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name itself must survive a power cut
+    finally:
+        os.close(folder)
+    return sha256
+
+
+def _same(path: Path, sha256: str) -> bool:
+    """Whether a plain file of this content lies there. A link, a pipe or a device is never read."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
+def _aside(final: Path) -> Path:
+    """A free name for what lies at `final`: it may be an earlier attempt's paid video, or somebody's own file."""
+    number = 1
+    while os.path.lexists(candidate := final.with_name(f"{final.stem}.kept-{number}{final.suffix}")):
+        number += 1
+    return candidate
+
+
+def _leads_outside(output: str, folder: Path) -> FetchError:
+    return FetchError(f"{output} leads outside the output folder {folder} (through a link).")

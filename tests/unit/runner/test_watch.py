@@ -1,0 +1,384 @@
+"""Watching tasks, over a real socket: what the list shows, what it does not, and a service that has its moods."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from result_server import API, ResultServer, envelope, plain, running, silence
+
+from manifest_runner.errors import AccountPaused, CredentialsError, NeedsPerson, ServiceUnreachable
+from manifest_runner.ledger import open_ledger, queries
+from manifest_runner.media import JobMedia
+from manifest_runner.models import Job, JobState, Manifest, ServiceStatus
+from manifest_runner.runner import watch as watch_module
+from manifest_runner.runner.plan import Action, Step
+from manifest_runner.runner.run import RunOptions, Service, carry_out
+from manifest_runner.runner.stop import Stop
+from manifest_runner.runner.watch import Pace, Watcher
+from manifest_runner.service import ApiKey, AvatarClient
+from manifest_runner.service import retry as retry_module
+
+QUICK = Pace(shortest=0.005, longest=0.02)
+TASK = "870123456789012345"
+PATIENCE = 5.0  # seconds after which a test that waits has failed; never what a test takes
+
+
+class Desk:
+    """A watcher at work, and what its service and ledger know."""
+
+    def __init__(self, server: ResultServer, ledger, client: AvatarClient) -> None:
+        self.server, self.ledger, self.client, self.stop = server, ledger, client, Stop()
+        self._tasks: list[asyncio.Task] = []
+        self.looking: asyncio.Task[None] | None = None
+
+    def watch(self, *task_ids: str, task_timeout: float = 60, pace: Pace = QUICK) -> list[asyncio.Task]:
+        """Start the watcher and one wait for each task; the jobs are called `job-` and the task's id."""
+        watcher = Watcher(
+            ledger=self.ledger, client=self.client, stop=self.stop, pace=pace, task_timeout=task_timeout
+        )
+        attempts = [running(self.ledger, f"job-{task_id}", task_id) for task_id in task_ids]
+        waits = [asyncio.create_task(watcher.ended(attempt)) for attempt in attempts]
+        self.looking = asyncio.create_task(watcher.run())
+        self._tasks += [*waits, self.looking]
+        return waits
+
+    async def ended(self, *waits: asyncio.Task):
+        """What the waits came to; the first one's when there is only one."""
+        async with asyncio.timeout(PATIENCE):
+            found = await asyncio.gather(*waits)
+        return found if len(waits) > 1 else found[0]
+
+    async def until(self, condition) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():  # noqa: ASYNC110 - neither the ledger nor the server has an event for it
+                await asyncio.sleep(0.002)
+
+    async def looks(self, more: int) -> None:
+        """Wait until the list was asked for so many times more, and each answer but the last was dealt with."""
+        goal = len(self.server.lists) + more
+        await self.until(lambda: len(self.server.lists) >= goal)
+
+    def attempt(self, task_id: str = TASK):
+        return self.ledger.read(queries.job, f"job-{task_id}").attempt
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    monkeypatch.setattr(retry_module, "_FIRST_SECONDS", 0.005)
+    with open_ledger(tmp_path / "ledger.sqlite3", account="test") as ledger:
+        async with ResultServer() as server, AvatarClient(server.url, ApiKey("k" * 20)) as client:
+            desk = Desk(server, ledger, client)
+            yield desk
+            await desk.close()
+
+
+# -- what the list shows ----------------------------------------------------------------------------------------------
+
+
+async def test_one_list_call_watches_all_tasks(desk):
+    ids = [f"87{number:04}" for number in range(16)]
+    for task_id in ids:
+        desk.server.put(task_id, "succeed")
+    tasks = await desk.ended(*desk.watch(*ids))
+    assert [task.task_id for task in tasks] == ids
+    assert {task.status for task in tasks} == {ServiceStatus.SUCCEED}
+    assert (len(desk.server.lists), desk.server.look_ups) == (1, [])
+    assert desk.server.lists[0].target == f"{API}?pageNum=1&pageSize=32"
+
+
+async def test_a_task_is_waited_for_until_it_ends(desk):
+    desk.server.put(TASK, "submitted")
+    (wait,) = desk.watch(TASK)
+    await desk.looks(2)
+    desk.server.put(TASK, "processing")
+    await desk.until(lambda: desk.attempt().service_status is ServiceStatus.PROCESSING)
+    assert not wait.done()
+    desk.server.put(TASK, "failed")
+    assert (await desk.ended(wait)).status is ServiceStatus.FAILED
+    assert desk.server.look_ups == []
+
+
+async def test_nothing_is_asked_while_there_is_nothing_to_watch(desk):
+    desk.watch()
+    await asyncio.sleep(QUICK.longest * 3)
+    assert desk.server.asked == []
+
+
+async def test_who_no_longer_waits_is_no_longer_watched(desk):
+    desk.server.unlisted = {"1", "2"}
+    desk.server.put("1", "processing")
+    desk.server.put("2", "processing")
+    first, _ = desk.watch("1", "2")
+    await desk.until(lambda: "1" in desk.server.look_ups)
+    first.cancel()
+    await desk.looks(2)  # the one that may have been under way, and one that began afterwards
+    desk.server.asked.clear()
+    await desk.looks(3)
+    assert set(desk.server.look_ups) == {"2"}
+
+
+async def test_tasks_of_others_are_not_ours(desk):
+    """The account is shared: other campaigns, other programs, even one whose id looks like a job of ours."""
+    before = [running(desk.ledger, "of another campaign", "999")]
+    desk.server.put("999", "failed", key="of another campaign")
+    desk.server.put("998", "succeed", key=f"job-{TASK}")
+    desk.server.put(TASK, "processing", key=f"job-{TASK}")
+    (wait,) = desk.watch(TASK)
+    await desk.looks(3)
+    assert not wait.done()
+    assert [desk.ledger.read(queries.job, "of another campaign").attempt] == before
+    assert desk.ledger.read(queries.job, "of another campaign").state is JobState.RUNNING
+    desk.server.put(TASK, "succeed", key=f"job-{TASK}")
+    assert (await desk.ended(wait)).task_id == TASK
+
+
+# -- what the list does not show --------------------------------------------------------------------------------------
+
+
+async def test_a_task_that_the_list_does_not_show_is_looked_up(desk):
+    desk.server.put("1", "succeed")
+    desk.server.put("2", "succeed")
+    desk.server.unlisted = {"2"}
+    tasks = await desk.ended(*desk.watch("1", "2"))
+    assert [task.task_id for task in tasks] == ["1", "2"]
+    assert desk.server.look_ups == ["2"], "only the one that the list left out"
+
+
+async def test_a_task_behind_the_first_page_is_found(desk):
+    for number in range(200):  # newer tasks of somebody else
+        desk.server.put(f"9{number:05}", "processing")
+    desk.server.put(TASK, "processing")
+    (wait,) = desk.watch(TASK)
+    await desk.looks(2)
+    desk.server.put(TASK, "succeed")
+    assert (await desk.ended(wait)).status is ServiceStatus.SUCCEED
+
+
+async def test_many_tasks_behind_the_first_page_have_their_turns(desk, monkeypatch):
+    """Those that were not seen for longest come first, so none is forgotten, and no round grows without bound."""
+    monkeypatch.setattr(watch_module, "MOST_SINGLE_LOOKUPS", 3)
+    ids = [f"87{number:04}" for number in range(8)]
+    for task_id in ids:
+        desk.server.put(task_id, "processing")
+    desk.server.unlisted = set(ids)
+    waits = desk.watch(*ids)
+    await desk.until(lambda: len(desk.server.look_ups) >= 2 * len(ids))
+    rounds = "".join("L" if asked.path == API else "." for asked in desk.server.asked)
+    assert rounds.startswith("L...L...L...L")
+    assert sorted(desk.server.look_ups[: len(ids)]) == ids, "each once before any a second time"
+    desk.server.tasks = {
+        task_id: task | {"task_status": "succeed"} for task_id, task in desk.server.tasks.items()
+    }
+    assert [task.task_id for task in await desk.ended(*waits)] == ids
+
+
+async def test_a_task_the_service_says_it_does_not_have_stays_watched(desk):
+    """A look-up can be behind; a paid task is not given up because of it."""
+    (wait,) = desk.watch(TASK)
+    await desk.until(lambda: desk.server.look_ups.count(TASK) >= 3)
+    assert not wait.done()
+    desk.server.put(TASK, "succeed")
+    assert (await desk.ended(wait)).status is ServiceStatus.SUCCEED
+
+
+async def test_tasks_the_service_does_not_have_take_no_turns_of_others(desk, monkeypatch):
+    monkeypatch.setattr(watch_module, "MOST_SINGLE_LOOKUPS", 2)
+    desk.server.put("there", "succeed")
+    desk.server.unlisted = {"there"}
+    *lost, wait = desk.watch("lost-1", "lost-2", "lost-3", "there")
+    assert (await desk.ended(wait)).task_id == "there"
+    assert not any(other.done() for other in lost)
+
+
+# -- what nobody has documented ---------------------------------------------------------------------------------------
+
+
+async def test_an_unknown_status_is_recorded_and_watched_on(desk):
+    desk.server.put(TASK, "queued_for_review")
+    (wait,) = desk.watch(TASK)
+    await desk.until(lambda: desk.attempt().service_status is ServiceStatus.UNKNOWN)
+    assert desk.attempt().service_message == "an unknown status: queued_for_review"
+    await desk.looks(2)
+    assert not wait.done()
+    assert desk.ledger.read(queries.job, f"job-{TASK}").state is JobState.RUNNING
+    desk.server.put(TASK, "succeed")
+    assert (await desk.ended(wait)).status is ServiceStatus.SUCCEED
+
+
+# -- a service that has its moods -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        plain(502, b"<html>Bad gateway</html>"),
+        plain(404, b"<html>Not found</html>"),
+        plain(200, b'{"code": 0, "data": [{"task_id"'),
+        envelope(None, code=5001, status=503),
+        envelope(None, code=1302, status=429),
+        silence,
+    ],
+    ids=["gateway", "wrong page", "cut", "maintenance", "too fast", "no answer"],
+)
+async def test_a_list_that_fails_three_times(desk, trouble):
+    desk.server.put(TASK, "succeed")
+    desk.server.list_trouble = [trouble] * 3
+    assert (await desk.ended(*desk.watch(TASK))).status is ServiceStatus.SUCCEED
+    assert len(desk.server.lists) == 4
+    assert desk.stop.reason is None
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (envelope(None, code=1000, status=401), CredentialsError),
+        (envelope(None, code=1102, status=429), AccountPaused),
+        (envelope(None, code=1304, status=429), NeedsPerson),
+    ],
+)
+async def test_what_every_call_would_meet_stops_the_run(desk, trouble, reason):
+    desk.server.put(TASK, "processing")
+    desk.server.list_trouble = [trouble]
+    (wait,) = desk.watch(TASK)
+    await asyncio.wait_for(desk.looking, PATIENCE)
+    assert type(desk.stop.reason) is reason
+    assert not wait.done(), "the task itself goes on at the service"
+
+
+async def test_a_service_that_fails_for_too_long_stops_the_run(desk, monkeypatch):
+    monkeypatch.setattr(watch_module, "GIVE_UP_AFTER", 0.05)
+    desk.server.list_trouble = [silence] * 1000
+    started = time.monotonic()
+    desk.watch(TASK)
+    await asyncio.wait_for(desk.looking, PATIENCE)
+    assert time.monotonic() - started >= 0.05
+    assert isinstance(desk.stop.reason, ServiceUnreachable)
+    assert "The tasks go on there" in desk.stop.reason.mend
+
+
+async def test_failures_far_apart_do_not_add_up(desk, monkeypatch):
+    monkeypatch.setattr(watch_module, "GIVE_UP_AFTER", 0.05)
+    desk.server.put(TASK, "processing")
+    (wait,) = desk.watch(TASK)
+    started = time.monotonic()
+    while time.monotonic() - started < 0.15:
+        desk.server.list_trouble = [silence]
+        await desk.looks(3)
+    assert desk.stop.reason is None
+    desk.server.put(TASK, "succeed")
+    await desk.ended(wait)
+
+
+# -- tasks that do not end --------------------------------------------------------------------------------------------
+
+
+async def test_a_task_that_does_not_end_is_given_up_after_its_time(desk):
+    desk.server.put("1", "processing")
+    desk.server.put("2", "processing")
+    started = time.monotonic()
+    assert await desk.ended(*desk.watch("1", "2", task_timeout=0.05)) == [None, None]
+    assert time.monotonic() - started >= 0.05
+    assert desk.attempt("1").service_status is ServiceStatus.PROCESSING
+    assert desk.ledger.read(queries.job, "job-1").state is JobState.RUNNING
+
+
+async def test_a_task_that_is_found_ended_late_has_ended(desk):
+    """The look comes before the giving up: who was away for an hour does not lose what is ready."""
+    desk.server.put(TASK, "succeed")
+    pace = Pace(shortest=0.05, longest=0.05)
+    task = await desk.ended(*desk.watch(TASK, task_timeout=0.01, pace=pace))
+    assert task.status is ServiceStatus.SUCCEED
+
+
+async def test_a_task_can_be_given_up_while_the_service_is_away(desk):
+    desk.server.list_trouble = [silence] * 1000
+    assert await desk.ended(*desk.watch(TASK, task_timeout=0.05)) is None
+
+
+async def test_a_task_that_does_not_end_keeps_its_slot(desk, tmp_path):
+    """The whole run: the only slot stays taken, so the next job is never sent, and a person is told of both."""
+    running(desk.ledger, "endless", TASK)
+    desk.server.put(TASK, "processing")
+    waiting = Job(external_task_id="next", image="https://a.example/a.png", audio_id="a-1", output="next.mp4")
+    record = desk.ledger.read(queries.job, "endless")
+    media = JobMedia(image=None, audio=None, fingerprint="1:f", fingerprint_parts={})
+    outcome = await carry_out(
+        Manifest(path=tmp_path / "m.yaml", campaign="c", jobs=(waiting,), concurrency=1),
+        [
+            Step(
+                external_task_id="endless", action=Action.WATCH, why="", output="endless.mp4", record=record
+            ),
+            Step(
+                external_task_id="next",
+                action=Action.SEND,
+                why="new",
+                output="next.mp4",
+                job=waiting,
+                media=media,
+            ),
+        ],
+        ledger=desk.ledger,
+        service=Service(base_url=desk.server.url, credentials=ApiKey("k" * 20)),
+        folder=tmp_path / "out",
+        options=RunOptions(pace=QUICK, task_timeout=0.1),
+    )
+    (problem,) = outcome.problems
+    assert problem.startswith(f"endless: task {TASK} has not ended for too long")
+    assert "run the same command again" in problem
+    assert isinstance(outcome.stopped, NeedsPerson)
+    assert "slots is held by a task that does not end" in outcome.stopped.what
+    assert outcome.create_calls == 0
+    assert {asked.method for asked in desk.server.asked} == {"GET"}
+    assert desk.ledger.read(queries.job, "endless").state is JobState.RUNNING
+
+
+async def test_an_attempt_without_a_task_can_not_be_watched(desk):
+    attempt = running(desk.ledger, "job", "1")
+    watcher = Watcher(ledger=desk.ledger, client=desk.client, stop=desk.stop, pace=QUICK, task_timeout=1)
+    with pytest.raises(ValueError, match="attempt job has no task"):
+        await watcher.ended(replace(attempt, task_id=None))
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"), [(0, 1), (5, 1), (10, 1), (30, 3), (99, 9.9), (100, 10), (9999, 10)]
+)
+def test_the_older_the_tasks_the_slower_the_looks(age, seconds):
+    assert Pace(shortest=1, longest=10).interval(age) == pytest.approx(seconds)
+
+
+async def test_a_look_up_that_fails_does_not_hide_other_tasks(desk):
+    server = desk.server
+    server.unlisted = {"1", "2"}
+    server.look_up_trouble["1"] = plain(500, b"<html>Oops</html>")
+    server.put("2", "succeed")
+    first, second = desk.watch("1", "2")
+    async with asyncio.timeout(1):
+        assert (await second).status is ServiceStatus.SUCCEED
+    assert not first.done()
+
+
+async def test_nor_does_it_stop_the_run(desk, monkeypatch):
+    monkeypatch.setattr(watch_module, "GIVE_UP_AFTER", 0.05)
+    desk.server.unlisted = {"1"}
+    desk.server.look_up_trouble["1"] = plain(500, b"<html>Oops</html>")
+    desk.watch("1")
+    await asyncio.sleep(0.3)
+    assert desk.stop.reason is None, "every list call was answered"
+
+
+async def test_a_second_unknown_word_is_recorded_too(desk):
+    desk.server.put(TASK, "queued_for_review")
+    desk.watch(TASK)
+    await desk.until(lambda: desk.attempt().service_status is ServiceStatus.UNKNOWN)
+    desk.server.put(TASK, "on_hold")
+    await desk.until(lambda: desk.attempt().service_message == "an unknown status: on_hold")
