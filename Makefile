@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+FOR_TESTS := $(VENV)/.installed-for-tests
 TEST_WORKERS ?= 2
 
 .PHONY: demo test lint types wheel-test clean
@@ -11,21 +12,21 @@ demo: $(INSTALLED)
 	$(BIN)/manifest-runner run examples/quickstart.yaml
 	@echo "Videos and report: examples/out/quickstart"
 
-test: $(INSTALLED)
+test: $(FOR_TESTS)
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(TEST_WORKERS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
-lint: $(INSTALLED)
+lint: $(FOR_TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED)
+types: $(FOR_TESTS)
 	$(BIN)/mypy
 
 # The built wheel in a clean environment of its own: what users install, without the source tree beside it.
-wheel-test: $(INSTALLED)
+wheel-test: $(FOR_TESTS)
 	rm -rf build/wheel .venv-wheel
 	$(BIN)/python -m build --wheel --outdir build/wheel .
 	$(PYTHON) -m venv .venv-wheel
@@ -34,8 +35,12 @@ wheel-test: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
 	@touch $(INSTALLED)
+
+$(FOR_TESTS): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $(FOR_TESTS)
 
 clean:
 	rm -rf $(VENV) .venv-wheel build dist .coverage .coverage.* examples/out examples/.manifest-runner

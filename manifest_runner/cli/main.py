@@ -69,5 +69,7 @@ def run_and_exit() -> None:
 
 
 def _say(text: str, code: int) -> int:
-    click.echo(text, err=True)
+    from manifest_runner.cli.terminal import say
+
+    say(text, err=True)
     return code

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifest_runner.cli.campaign import campaign_options, ledger_if_any, load_campaign, look_at_media
+from manifest_runner.cli.campaign import (
+    account_of,
+    campaign_options,
+    environment,
+    ledger_if_any,
+    load_campaign,
+    look_at_media,
+    made_id_lines,
+)
+from manifest_runner.cli.terminal import say
 from manifest_runner.models import units_text
 
 if TYPE_CHECKING:
@@ -30,27 +39,34 @@ SIGNS = {"send": "+", "resolve": "?", "watch": "~", "fetch": "<", "skip": " ", "
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(retry: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Show what a run would do with each job of MANIFEST, and what it would cost. Sends nothing."""
+    from manifest_runner.ledger import queries
     from manifest_runner.runner.plan import Retry
-    from manifest_runner.runner.run import survey
+    from manifest_runner.runner.survey import survey
 
     campaign = load_campaign(**options)
     found = look_at_media(campaign.manifest, quiet=as_json)
-    with ledger_if_any(campaign.ledger) as connection:
+    account = account_of(campaign.manifest, options["base_url"], environment())
+    with ledger_if_any(campaign.ledger, account) as connection:
         steps = survey(
             campaign.manifest, found, connection, campaign.out, retry=[Retry(kind) for kind in retry]
         )
+        spent = queries.spend(connection, campaign.manifest.campaign).committed if connection else Decimal(0)
+    left = campaign.manifest.budget_units - spent if campaign.manifest.budget_units is not None else None
     if as_json:
-        click.echo(json.dumps(plan_value(campaign.manifest.campaign, steps), indent=2))
-    else:
-        for line in plan_lines(steps):
-            click.echo(line)
+        say(json.dumps(plan_value(campaign.manifest.campaign, account, steps, left), indent=2))
+        return 0
+    for line in [*plan_lines(steps), *budget_lines(steps, left), *made_id_lines(campaign.manifest)]:
+        say(line)
+    say(f"The service: {account}.")
     return 0
 
 
-def plan_value(campaign: str, steps: Sequence[Step]) -> dict[str, Any]:
+def plan_value(campaign: str, service: str, steps: Sequence[Step], left: Decimal | None) -> dict[str, Any]:
     """The plan for `--json`; units are decimal text, and estimates."""
     return {
         "campaign": campaign,
+        "service": service,
+        "budget_units_left": units_text(max(left, Decimal(0))) if left is not None else None,
         "counts": dict(Counter(step.action.value for step in steps)),
         "units_estimated": _range(steps),
         "steps": [
@@ -60,11 +76,9 @@ def plan_value(campaign: str, steps: Sequence[Step]) -> dict[str, Any]:
                 "why": step.why,
                 "changed": list(step.changed),
                 "output": step.output,
-                "units_estimated": (
-                    units_text(step.estimate.expected)
-                    if step.estimate and step.estimate.expected is not None
-                    else None
-                ),
+                "units_estimated": _likely(step),
+                "units_low": units_text(step.estimate.low) if step.estimate else None,
+                "units_high": units_text(step.estimate.high) if step.estimate else None,
             }
             for step in steps
         ],
@@ -89,12 +103,29 @@ def plan_lines(steps: Sequence[Step]) -> list[str]:
     return lines
 
 
+def budget_lines(steps: Sequence[Step], left: Decimal | None) -> list[str]:
+    """What the budget says to it. `left` is what is not spent or held back yet; None without a budget."""
+    high = sum((step.estimate.high for step in steps if step.estimate), Decimal(0))
+    if left is None or high <= left:
+        return []
+    return [
+        f"The budget has {units_text(max(left, Decimal(0)))} units left: the run may stop before all of it is sent."
+    ]
+
+
 def _cost(step: Step) -> str:
     if step.estimate is None:
         return ""
+    low, high = units_text(step.estimate.low), units_text(step.estimate.high)
     if step.estimate.expected is None:
-        return f"up to {units_text(step.estimate.high)} units (length unknown): "
-    return f"about {units_text(step.estimate.expected)} units: "
+        return f"up to {high} units (length unknown): "
+    return f"{low} to {high} units: " if low != high else f"{high} units: "
+
+
+def _likely(step: Step) -> str | None:
+    return (
+        units_text(step.estimate.expected) if step.estimate and step.estimate.expected is not None else None
+    )
 
 
 def _range(steps: Sequence[Step]) -> dict[str, str]:

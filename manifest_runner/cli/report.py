@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from manifest_runner.cli.campaign import campaign_options, load_campaign
+from manifest_runner.cli.terminal import say
 
 
 @click.command("report")
@@ -34,5 +35,5 @@ def command(as_json: bool, **options: Any) -> int:
         if as_json:
             write_json(report, sys.stdout)
         else:
-            click.echo("\n".join(summary_lines(report, files)))
+            say("\n".join(summary_lines(report, files)))
     return 0

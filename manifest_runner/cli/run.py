@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -18,10 +19,13 @@ from manifest_runner.cli.campaign import (
     environment,
     load_campaign,
     look_at_media,
+    made_id_lines,
+    sandbox_address,
     service_address,
 )
+from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestRunnerError, NeedsPerson
-from manifest_runner.models import JobState, ServiceName
+from manifest_runner.models import JobState, ServiceName, units_text
 
 if TYPE_CHECKING:
     from manifest_runner.ledger import Ledger
@@ -54,9 +58,21 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long a task may take before this run no longer waits for it.",
 )
+@click.option(
+    "--same-account",
+    is_flag=True,
+    help="The key was changed, but it is of the account that earlier runs used.",
+)
+@click.option("--yes", is_flag=True, help="Don't ask before something that costs is sent from a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json to standard output at the end.")
-def command(
-    retry: tuple[str, ...], create_timeout: float, task_timeout: float, as_json: bool, **options: Any
+def command(  # noqa: PLR0917 - click gives them by name
+    retry: tuple[str, ...],
+    create_timeout: float,
+    task_timeout: float,
+    same_account: bool,
+    yes: bool,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Make the videos of MANIFEST: send what was not sent, go on with what was, fetch what is ready, and report.
 
@@ -64,7 +80,8 @@ def command(
     """
     from manifest_runner.ledger import open_ledger
     from manifest_runner.runner.plan import Retry
-    from manifest_runner.runner.run import RunOptions, enrol, survey
+    from manifest_runner.runner.run import RunOptions
+    from manifest_runner.runner.survey import enrol, survey
     from manifest_runner.service import Timeouts
 
     campaign = load_campaign(**options)
@@ -78,9 +95,58 @@ def command(
             )
         )
         enrol(ledger, campaign.manifest.campaign, campaign.manifest.jobs, steps)
-        how = RunOptions(timeouts=Timeouts(create_seconds=create_timeout), task_timeout=task_timeout)
+        how = RunOptions(
+            timeouts=Timeouts(create_seconds=create_timeout),
+            task_timeout=task_timeout,
+            same_account=same_account,
+        )
+        _ask_first(campaign, steps, yes=yes)
         outcome = _work(campaign, steps, ledger, how, options["base_url"], variables)
+        outcome.problems += altered(steps)
         return _tell(campaign, ledger, account, outcome, as_json=as_json)
+
+
+def _ask_first(campaign: Campaign, steps: Sequence[Step], *, yes: bool) -> None:
+    """On a terminal, before something that costs money is sent: what, about how much, and whether it shall be."""
+    from manifest_runner.runner.plan import Action
+
+    manifest = campaign.manifest
+    sending = [step for step in steps if step.action is Action.SEND]
+    for line in made_id_lines(manifest):
+        say(line, err=True)
+    if yes or not sending or manifest.service.name is ServiceName.SANDBOX or not sys.stdin.isatty():
+        return
+    budget = (
+        f"the budget is {units_text(manifest.budget_units)}"
+        if manifest.budget_units is not None
+        else "no budget"
+    )
+    count = f"{len(sending)} video{'' if len(sending) == 1 else 's'}"
+    click.confirm(f"Send {count} for {cost_range(steps)} ({budget})?", abort=True, err=True)
+
+
+def altered(steps: Sequence[Step]) -> list[str]:
+    """What is to be said of videos that are done, but no longer the files that were fetched."""
+    from manifest_runner.runner.plan import Action
+
+    return [
+        f"{step.external_task_id}: {step.why}"
+        for step in steps
+        if step.action is Action.HOLD
+        and step.record is not None
+        and step.record.state is JobState.DONE
+        and not step.changed
+    ]
+
+
+def cost_range(steps: Sequence[Step]) -> str:
+    """`about 2.8 to 4.4 units`, of everything that the plan may send."""
+    costs = [step.estimate for step in steps if step.estimate]
+    low, high = (
+        units_text(sum(units, Decimal(0)))
+        for units in ((cost.low for cost in costs), (cost.high for cost in costs))
+    )
+    return f"about {high} units" if low == high else f"about {low} to {high} units"
 
 
 def _work(  # noqa: PLR0917 - called once, in this order
@@ -110,10 +176,15 @@ def _work(  # noqa: PLR0917 - called once, in this order
 def _service(campaign: Campaign, asked: str | None, variables: dict[str, str]) -> Iterator[Service]:
     """The service the manifest names; a sandbox without an address is started for this run."""
     from manifest_runner.runner.run import Service
-    from manifest_runner.service import credentials_from
+    from manifest_runner.service import credentials_from, key_fingerprint
 
     manifest = campaign.manifest
-    if manifest.service.name is ServiceName.SANDBOX and not (asked or manifest.service.base_url):
+    address: str | None
+    if manifest.service.name is ServiceName.SANDBOX:
+        address = sandbox_address(manifest, asked)
+    else:
+        address = service_address(manifest, asked, variables)
+    if address is None:
         from manifest_runner.sandbox import start_sandbox
 
         with start_sandbox(campaign.state / "sandbox", slots=manifest.concurrency) as sandbox:
@@ -121,8 +192,8 @@ def _service(campaign: Campaign, asked: str | None, variables: dict[str, str]) -
                 base_url=sandbox.base_url, credentials=credentials_from(sandbox.environment), local=True
             )
         return
-    address = service_address(manifest, asked, variables)
-    yield Service(base_url=address, credentials=credentials_from(variables))
+    credentials = credentials_from(variables)
+    yield Service(base_url=address, credentials=credentials, key_id=key_fingerprint(credentials))
 
 
 async def _with_progress(
@@ -154,25 +225,24 @@ async def _with_progress(
 def _announce(campaign: Campaign, todo: Sequence[Step], service: Service) -> None:
     counts = Counter(step.action.value for step in todo)
     what = ", ".join(f"{count} to {action}" for action, count in counts.items())
-    where = (
-        "the sandbox (free)"
-        if campaign.manifest.service.name is ServiceName.SANDBOX
-        else f"{campaign.manifest.service.name} at {service.base_url}"
-    )
-    click.echo(f"{campaign.manifest.campaign} on {where}: {what}.", err=True)
+    manifest = campaign.manifest
+    where = "the sandbox (free)" if service.local else f"{manifest.service.name} at {service.base_url}"
+    budget = f", budget {units_text(manifest.budget_units)}" if manifest.budget_units is not None else ""
+    cost = f", {cost_range(todo)}{budget}" if counts["send"] else ""
+    say(f"{manifest.campaign} on {where}: {what}{cost}.", err=True)
 
 
 def _tell(campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *, as_json: bool) -> int:
     """Write the reports, say what happened, and return the exit code."""
-    import sys
-
     from manifest_runner.ledger import queries
     from manifest_runner.media import DEFAULT_RATES
     from manifest_runner.report import collect, summary_lines, write_json, write_reports
     from manifest_runner.runner.run import exit_code
 
     name = campaign.manifest.campaign
-    states = ledger.read(queries.counts, name)
+    unfinished = ledger.read(queries.unfinished, name)
+    if outcome.stopped is not None:
+        say(f"Stopped: {outcome.stopped}", err=True)
     with ledger.read(
         collect,
         name,
@@ -184,22 +254,25 @@ def _tell(campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *,
             files = write_reports(report, campaign.out)
         except NeedsPerson as error:  # the same full disk, perhaps, that the run met: both are told
             files, outcome.stopped = None, outcome.stopped or error
-            click.echo(f"! {error}", err=True)
+            say(f"! {error}", err=True)
         if as_json:
             write_json(report, sys.stdout)
         else:
-            click.echo("\n".join(summary_lines(report, files)))
-    click.echo(_calls(outcome.create_calls, states), err=as_json)
+            say("\n".join(summary_lines(report, files)))
+    say(calls_line(outcome, unfinished), err=as_json)
     for problem in outcome.problems:
-        click.echo(f"! {problem}", err=True)
-    if outcome.stopped is not None:
-        click.echo(f"Stopped: {outcome.stopped}", err=True)
-    return exit_code(outcome, states)
+        say(f"! {problem}", err=True)
+    return exit_code(outcome, unfinished)
 
 
-def _calls(calls: int, states: dict[JobState, int]) -> str:
-    if calls:
-        return f"{calls} create call{'' if calls == 1 else 's'} made in this run."
-    if set(states) == {JobState.DONE}:
+def calls_line(outcome: Outcome, unfinished: int) -> str:
+    """How many create calls left in this run; those that made no task cost nothing."""
+    if outcome.create_calls:
+        calls = (
+            f"{outcome.create_calls} create call{'' if outcome.create_calls == 1 else 's'} made in this run"
+        )
+        made = outcome.tasks_created
+        return f"{calls}." if made == outcome.create_calls else f"{calls}; {made} of them made a task."
+    if not unfinished:
         return "Nothing was left to send: every job is done. No create call was made."
     return "No create call was made in this run."

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import click
 
-from manifest_runner.cli.campaign import campaign_options, ledger_if_any, load_campaign
+from manifest_runner.cli.campaign import (
+    account_of,
+    campaign_options,
+    environment,
+    ledger_if_any,
+    load_campaign,
+)
+from manifest_runner.cli.terminal import say
 from manifest_runner.models import JobState, units_text, utc_text
 
 
@@ -20,33 +28,42 @@ def command(as_json: bool, **options: Any) -> int:
 
     campaign = load_campaign(**options)
     name = campaign.manifest.campaign
-    with ledger_if_any(campaign.ledger) as connection:
-        counts = queries.counts(connection, name) if connection else {}
+    named = {job.external_task_id for job in campaign.manifest.jobs}
+    account = account_of(campaign.manifest, options["base_url"], environment())
+    with ledger_if_any(campaign.ledger, account) as connection:
+        states = queries.states(connection, name) if connection else {}
         spend = queries.spend(connection, name) if connection else None
         owner = queries.owner(connection) if connection else None
-    new = max(0, len(campaign.manifest.jobs) - sum(counts.values()))
-    value = {
+    counts = Counter(state for key, state in states.items() if key in named)
+    others = Counter(state for key, state in states.items() if key not in named)
+    new = len(named - states.keys())
+    value: dict[str, Any] = {
         "campaign": name,
-        "jobs": sum(counts.values()) + new,
-        "by_state": {state.value: counts[state] for state in JobState if state in counts},
+        "service": account,
+        "jobs": len(named),
+        "by_state": {state.value: counts[state] for state in JobState if counts[state]},
         "not_yet_known": new,
+        "not_in_manifest": {state.value: others[state] for state in JobState if others[state]},
         "units_deducted": units_text(spend.deducted) if spend else "0",
         "units_reserved": units_text(spend.reserved) if spend else "0",
         "runner": {"host": owner.host, "pid": owner.pid, "since": utc_text(owner.since)} if owner else None,
     }
     if as_json:
-        click.echo(json.dumps(value, indent=2))
+        say(json.dumps(value, indent=2))
         return 0
-    click.echo(f"{name}: {value['jobs']} jobs")
-    named = {state.value: count for state, count in counts.items()}
-    for state, count in {**named, "not yet known": new}.items():
+    say(f"{name} on {account}: {len(named)} job{'' if len(named) == 1 else 's'}")
+    for state, count in {**value["by_state"], "not yet known": new}.items():
         if count:
-            click.echo(f"  {state:<14} {count}")
-    click.echo(
-        f"Units deducted: {value['units_deducted']}; reserved for tasks under way: {value['units_reserved']}"
+            say(f"  {state:<14} {count}")
+    if others:
+        say("In the ledger, but not in the manifest any more:")
+        for state, count in value["not_in_manifest"].items():
+            say(f"  {state:<14} {count}")
+    say(
+        f"Units deducted: {value['units_deducted']}; held back for what has no figure yet: {value['units_reserved']}"
     )
     if owner:
-        click.echo(
-            f"Held by process {owner.pid} on {owner.host} since {utc_text(owner.since)} (or left by it)."
+        say(
+            f"Process {owner.pid} on {owner.host} opened the ledger at {utc_text(owner.since)} and has not closed it."
         )
     return 0

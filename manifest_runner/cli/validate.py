@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from manifest_runner.cli.campaign import campaign_options, load_campaign, look_at_media, problems_value
+from manifest_runner.cli.campaign import (
+    campaign_options,
+    load_campaign,
+    look_at_media,
+    made_id_lines,
+    problems_value,
+)
+from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestError
 
 
@@ -16,22 +23,26 @@ from manifest_runner.errors import ManifestError
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(as_json: bool, **options: Any) -> int:
     """Check MANIFEST and its media; send nothing. Every problem is listed, with its place and its mend."""
+    from manifest_runner.manifest import told
+
     try:
         campaign = load_campaign(**options)
         found = look_at_media(campaign.manifest, quiet=as_json)
         if found.problems:
-            raise ManifestError(found.problems)
+            raise ManifestError(told(found.problems))
     except ManifestError as error:
         if not as_json:
             raise
-        click.echo(json.dumps({"valid": False, "problems": problems_value(error)}, indent=2))
+        say(json.dumps({"valid": False, "problems": problems_value(error)}, indent=2))
         return error.exit_code
     manifest = campaign.manifest
     if as_json:
         value = {"valid": True, "campaign": manifest.campaign, "jobs": len(manifest.jobs), "problems": []}
-        click.echo(json.dumps(value, indent=2))
+        say(json.dumps(value, indent=2))
     else:
-        click.echo(f"{manifest.path} is valid: campaign {manifest.campaign}, {_count(len(manifest.jobs))}.")
+        say(f"{manifest.path} is valid: campaign {manifest.campaign}, {_count(len(manifest.jobs))}.")
+        for line in made_id_lines(manifest):
+            say(line)
     return 0
 
 

@@ -3,7 +3,7 @@
 Reads the ledger only, never the manifest or the service: a report can be made again at any time.
 """
 
-from manifest_runner.report.collect import CampaignReport, RatesLike, collect
+from manifest_runner.report.collect import CampaignReport, collect
 from manifest_runner.report.json_file import head_value, job_value, write_json
 from manifest_runner.report.lines import JobLine
 from manifest_runner.report.summary import summary_lines
@@ -15,7 +15,6 @@ __all__ = [
     "FailureGroup",
     "JobLine",
     "ModeTotals",
-    "RatesLike",
     "ReportFiles",
     "Totals",
     "collect",

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from manifest_runner.errors import UsageError
-from manifest_runner.ledger import queries
+from manifest_runner.ledger import SpeechRecord, queries
 from manifest_runner.ledger.speeches import speeches_of
-from manifest_runner.models import Units, utc_now
-from manifest_runner.report.lines import JobLine, line_of
+from manifest_runner.models import Rates, Units, utc_now
+from manifest_runner.report.lines import NOTHING, JobLine, line_of
 from manifest_runner.report.tally import FailureGroup, Tally, Totals
-
-
-class RatesLike(Protocol):
-    """Estimated prices: units a second of video for the modes, units a call for speech."""
-
-    @property
-    def std(self) -> Units: ...
-
-    @property
-    def pro(self) -> Units: ...
-
-    @property
-    def speech(self) -> Units: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,11 +24,12 @@ class CampaignReport:
     service: str
     manifest: str
     generated_at: datetime
-    rates: RatesLike
+    rates: Rates
     totals: Totals
     failures: tuple[FailureGroup, ...]
     var_names: tuple[str, ...]
     jobs: Callable[[], Iterator[JobLine]]
+    ledger_id: str  # tells the report of one ledger from that of another
 
 
 @contextmanager
@@ -50,7 +37,7 @@ def collect(
     connection: sqlite3.Connection,
     campaign: str,
     *,
-    rates: RatesLike,
+    rates: Rates,
     manifest_name: str,
     service: str,
 ) -> Iterator[CampaignReport]:
@@ -62,9 +49,11 @@ def collect(
     connection.execute("BEGIN")
     try:
         tally = Tally()
-        for line in _lines(connection, campaign):
+        spoken = speeches_of(connection, campaign)
+        speech_units = _speech_units(spoken)
+        for line in _lines(connection, campaign, speech_units):
             tally.add(line)
-        totals = tally.totals(speeches_of(connection, campaign))
+        totals = tally.totals(spoken)
         if not totals.jobs:
             raise _unknown_campaign(connection, campaign)
         yield CampaignReport(
@@ -76,14 +65,30 @@ def collect(
             totals=totals,
             failures=tally.failures(),
             var_names=tally.var_names(),
-            jobs=lambda: _lines(connection, campaign),
+            jobs=lambda: _lines(connection, campaign, speech_units),
+            ledger_id=queries.ledger_id(connection),
         )
     finally:
         connection.execute("ROLLBACK")
 
 
-def _lines(connection: sqlite3.Connection, campaign: str) -> Iterator[JobLine]:
-    return map(line_of, queries.jobs(connection, campaign))
+def _lines(
+    connection: sqlite3.Connection, campaign: str, speech_units: Mapping[str, Units | None]
+) -> Iterator[JobLine]:
+    for record in queries.jobs(connection, campaign):
+        yield line_of(record, speech_units.get(record.external_task_id, NOTHING))
+
+
+def _speech_units(spoken: Sequence[SpeechRecord]) -> dict[str, Units | None]:
+    """By job, what its texts cost; None where the service gave no figure for one of them."""
+    by_job: dict[str, Units | None] = {}
+    for speech in spoken:
+        if speech.external_task_id is None:
+            continue  # made by a version that did not keep for whom
+        before = by_job.get(speech.external_task_id, NOTHING)
+        known = speech.units_deducted or NOTHING
+        by_job[speech.external_task_id] = None if before is None or speech.units_reserved else before + known
+    return by_job
 
 
 def _unknown_campaign(connection: sqlite3.Connection, campaign: str) -> UsageError:

@@ -1,4 +1,4 @@
-"""report.csv: one row a job, for a spreadsheet.
+"""report.csv: one row a job, for a spreadsheet. What a job cost is `units_deducted` and `units_speech` together.
 
 Comma separated with CRLF (RFC 4180). Empty cells are what is not known or not there; `units_unknown` tells the first
 from the second. Text that people or the service wrote is neutralised against formulas; figures and times made here
@@ -39,6 +39,7 @@ def _text(value: str | None) -> str:
 _COLUMNS: dict[str, Callable[[JobLine], str]] = {
     "external_task_id": lambda line: _text(line.external_task_id),
     "outcome": lambda line: line.outcome.value,
+    "changed": lambda line: _text(", ".join(line.changed)),
     "message": lambda line: _text(line.message),
     "file": lambda line: _text(line.file),
     "watermark_file": lambda line: _text(line.watermark_file),
@@ -46,6 +47,7 @@ _COLUMNS: dict[str, Callable[[JobLine], str]] = {
     "video_seconds": lambda line: _decimal(line.video_seconds),
     "units_estimated": lambda line: _decimal(line.units_estimated),
     "units_deducted": lambda line: _decimal(line.units_deducted),
+    "units_speech": lambda line: _decimal(line.units_speech),
     "units_unknown": lambda line: "yes" if line.units_unknown else "no",
     "attempts": lambda line: str(line.attempts),
     "queued_at": lambda line: _moment(line.queued_at),
@@ -63,7 +65,7 @@ _COLUMNS: dict[str, Callable[[JobLine], str]] = {
 def write_csv(report: CampaignReport, out: TextIO) -> None:
     """Write the header and a row a job to a file opened with `newline=""`. Vars follow as `var.NAME` columns."""
     rows = csv.writer(out, lineterminator="\r\n")
-    rows.writerow(["row", *_COLUMNS, *(cell(f"var.{name}") for name in report.var_names)])
-    for number, line in enumerate(report.jobs(), start=1):
+    rows.writerow(["line", *_COLUMNS, *(cell(f"var.{name}") for name in report.var_names)])
+    for line in report.jobs():
         fixed = (value_of(line) for value_of in _COLUMNS.values())
-        rows.writerow([number, *fixed, *(_text(line.vars.get(name)) for name in report.var_names)])
+        rows.writerow([line.line, *fixed, *(_text(line.vars.get(name)) for name in report.var_names)])

@@ -7,8 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TextIO
 
-from manifest_runner.models import units_text, utc_text
-from manifest_runner.report.collect import CampaignReport, RatesLike
+from manifest_runner.models import Rates, units_text, utc_text
+from manifest_runner.report.collect import CampaignReport
 from manifest_runner.report.lines import JobLine
 from manifest_runner.report.tally import ModeTotals, Totals
 
@@ -33,6 +33,7 @@ def head_value(report: CampaignReport) -> dict[str, Any]:
         "campaign": report.campaign,
         "service": report.service,
         "manifest": report.manifest,
+        "ledger": report.ledger_id,
         "generated_at": utc_text(report.generated_at),
         "rates": _rates_value(report.rates),
         "totals": totals_value(report.totals),
@@ -47,6 +48,8 @@ def totals_value(totals: Totals) -> dict[str, Any]:
         "units_deducted": units_text(totals.units_deducted),
         "units_estimated": units_text(totals.units_estimated),
         "jobs_units_unknown": totals.jobs_units_unknown,
+        "jobs_changed": totals.jobs_changed,
+        "jobs_not_in_manifest": totals.unlisted.total(),
         "speech_calls": totals.speech_calls,
         "speech_units": units_text(totals.speech_units),
         "video_seconds": units_text(totals.video_seconds),
@@ -56,14 +59,17 @@ def totals_value(totals: Totals) -> dict[str, Any]:
 def job_value(line: JobLine) -> dict[str, Any]:
     return {
         "external_task_id": line.external_task_id,
+        "line": line.line,
         "outcome": line.outcome.value,
         "service_status": line.service_status.value if line.service_status else None,
         "message": line.message,
+        "changed": list(line.changed),
         "attempts": line.attempts,
         "task_id": line.task_id,
         "mode": line.mode.value,
         "units_estimated": _decimal(line.units_estimated),
         "units_deducted": _decimal(line.units_deducted),
+        "units_speech": _decimal(line.units_speech),
         "file": line.file,
         "watermark_file": line.watermark_file,
         "sha256": line.sha256,
@@ -87,7 +93,7 @@ def _dumps(value: dict[str, Any], indent: int | None = None) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _rates_value(rates: RatesLike) -> dict[str, str]:
+def _rates_value(rates: Rates) -> dict[str, str]:
     return {"std": units_text(rates.std), "pro": units_text(rates.pro), "speech": units_text(rates.speech)}
 
 

@@ -10,6 +10,8 @@ from decimal import Decimal
 from manifest_runner.ledger import AttemptRecord, JobRecord
 from manifest_runner.models import JobState, Mode, ServiceStatus, Units
 
+NOTHING = Decimal(0)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobLine:
@@ -19,6 +21,9 @@ class JobLine:
     outcome: JobState
     service_status: ServiceStatus | None
     message: str | None
+    listed: bool  # whether the manifest named it at the last run
+    line: int | None  # where the manifest has it
+    changed: tuple[str, ...]  # the fields in which the manifest's row is no longer what was sent
     attempts: int
     task_id: str | None
     mode: Mode
@@ -26,6 +31,7 @@ class JobLine:
     units_known: Units  # the sum of every figure that the service gave for this job
     units_deducted: Units | None  # None: no task has ended yet, or `units_unknown`
     units_unknown: bool  # a task ended and the service gave no figure for it
+    units_speech: Units | None  # what the text cost that was spoken for this job; None: no figure came
     file: str | None  # relative to the campaign's output folder, where the report lies too
     watermark_file: str | None
     sha256: str | None
@@ -39,7 +45,8 @@ class JobLine:
     vars: Mapping[str, str]
 
 
-def line_of(record: JobRecord) -> JobLine:
+def line_of(record: JobRecord, units_speech: Units | None = NOTHING) -> JobLine:
+    """`units_speech` is what the texts cost that were first made for this job: shared ones count once."""
     newest = record.attempt
     figures = [attempt.units_deducted for attempt in record.attempts if _task_ended(attempt)]
     known = sum((figure for figure in figures if figure is not None), Decimal(0))
@@ -49,6 +56,9 @@ def line_of(record: JobRecord) -> JobLine:
         outcome=record.state,
         service_status=newest.service_status if newest else None,
         message=_message(record),
+        listed=record.listed,
+        line=record.line,
+        changed=record.changed,
         attempts=len(record.attempts),
         task_id=newest.task_id if newest else None,
         mode=record.mode,
@@ -56,6 +66,7 @@ def line_of(record: JobRecord) -> JobLine:
         units_known=known,
         units_deducted=known if _bill_is_complete(record, figures) else None,
         units_unknown=unknown,
+        units_speech=units_speech,
         file=record.file,
         watermark_file=record.watermark_file,
         sha256=record.sha256,
@@ -81,10 +92,14 @@ def _bill_is_complete(record: JobRecord, figures: Sequence[Units | None]) -> boo
     return bool(figures) or record.state is JobState.REJECTED
 
 
+def _stale(changed: Sequence[str]) -> str:
+    return f"made before {', '.join(changed)} changed in the manifest"
+
+
 def _message(record: JobRecord) -> str | None:
     """What helps a person: the service's reason for a failure, else why the job stands where it is."""
     if record.state is JobState.DONE:
-        return None
+        return _stale(record.changed) if record.changed else None
     if record.state is JobState.FAILED and record.attempt and record.attempt.service_message:
         return record.attempt.service_message
     return record.why

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from manifest_runner.models import JobState, units_text
 from manifest_runner.report.collect import CampaignReport
-from manifest_runner.report.tally import ENDED_BADLY, FailureGroup, Totals
+from manifest_runner.report.tally import FailureGroup, Totals
 from manifest_runner.report.text import printable
 from manifest_runner.report.write import ReportFiles
 
@@ -26,13 +27,24 @@ def summary_lines(report: CampaignReport, files: ReportFiles | None = None) -> l
 
 def _count_lines(report: CampaignReport) -> Iterator[str]:
     totals = report.totals
-    done = totals.by_outcome.get(JobState.DONE, 0)
-    yield f"{report.campaign}: {done} of {_count(totals.jobs, 'job')} done."
-    others = {state: jobs for state, jobs in totals.by_outcome.items() if state is not JobState.DONE}
+    listed = Counter(totals.by_outcome) - totals.unlisted
+    yield f"{report.campaign}: {listed[JobState.DONE]} of {_count(listed.total(), 'job')} done."
+    others: dict[JobState, int] = {
+        state: jobs for state, jobs in listed.items() if state is not JobState.DONE
+    }
     if others:
-        yield "Not done: " + ", ".join(f"{jobs} {state}" for state, jobs in others.items()) + "."
-    if any(state not in ENDED_BADLY for state in others):
-        yield "Run the same command again to go on with those that have not ended."
+        yield "Not done: " + _states(others) + "."
+    if totals.jobs_changed:
+        yield (
+            f"{_count(totals.jobs_changed, 'video')} made before the row changed, and not made again: "
+            "`--retry changed` does that, paid anew."
+        )
+    if totals.unlisted:
+        yield f"Not in the manifest any more, but still in the ledger: {_states(totals.unlisted)}."
+
+
+def _states(jobs_in: Mapping[JobState, int]) -> str:
+    return ", ".join(f"{jobs} {state}" for state, jobs in jobs_in.items())
 
 
 def _cost_lines(totals: Totals) -> Iterator[str]:

@@ -31,6 +31,8 @@ class Totals:
 
     jobs: int
     by_outcome: Mapping[JobState, int]
+    unlisted: Counter[JobState]  # those of them that the manifest no longer names
+    jobs_changed: int  # whose video is of an earlier version of their row
     by_mode: Mapping[Mode, ModeTotals]
     units_deducted: Units  # every figure the service gave, speech included; unknown ones are not in it
     units_estimated: Units
@@ -82,6 +84,8 @@ class Tally:
     """Add every line, then ask for `totals()`, `failures()` and `var_names()`."""
 
     _outcomes: Counter[JobState] = field(default_factory=Counter)
+    _unlisted: Counter[JobState] = field(default_factory=Counter)
+    _jobs_changed: int = 0
     _modes: dict[Mode, _ModeSums] = field(default_factory=dict)
     _jobs_units_unknown: int = 0
     _failures: Counter[tuple[JobState, str | None]] = field(default_factory=Counter)
@@ -90,10 +94,13 @@ class Tally:
 
     def add(self, line: JobLine) -> None:
         self._outcomes[line.outcome] += 1
+        if not line.listed:
+            self._unlisted[line.outcome] += 1
+        self._jobs_changed += bool(line.changed) and line.outcome is JobState.DONE
         self._modes.setdefault(line.mode, _ModeSums()).add(line)
         self._jobs_units_unknown += line.units_unknown
         self._var_names.update(dict.fromkeys(line.vars))
-        if line.outcome in ENDED_BADLY:
+        if line.listed and line.outcome in ENDED_BADLY:
             group = (line.outcome, line.message)
             self._failures[group] += 1
             self._first_ids.setdefault(group, line.external_task_id)
@@ -105,6 +112,8 @@ class Tally:
         return Totals(
             jobs=self._outcomes.total(),
             by_outcome={state: self._outcomes[state] for state in JobState if state in self._outcomes},
+            unlisted=self._unlisted,
+            jobs_changed=self._jobs_changed,
             by_mode=modes,
             units_deducted=_sum(mode.units_deducted for mode in modes.values()) + speech_units,
             units_estimated=_sum(mode.units_estimated for mode in modes.values()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,9 @@ def write_reports(report: CampaignReport, folder: Path) -> ReportFiles:
     files = ReportFiles(json=folder / "report.json", csv=folder / "report.csv")
     with _write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        if files.json.exists() and _ledger_of(files.json) != report.ledger_id:
+            for file in (files.json, files.csv):
+                _keep_aside(file)
         with (
             _replacement(files.json, "utf-8", lambda out: write_json(report, out)) as put_json,
             _replacement(files.csv, CSV_ENCODING, lambda out: write_csv(report, out)) as put_csv,
@@ -42,6 +46,25 @@ def write_reports(report: CampaignReport, folder: Path) -> ReportFiles:
             put_csv()
         _sync_folder(folder)
     return files
+
+
+def _ledger_of(file: Path) -> str | None:
+    """The ledger that a report.json was written from: it stands near the beginning. None for any other file."""
+    if not file.is_file():
+        return None
+    with file.open("rb") as head:
+        found = re.search(rb'"ledger": "([0-9a-f]+)"', head.read(4096))
+    return found[1].decode() if found else None
+
+
+def _keep_aside(file: Path) -> None:
+    """The report of another ledger may be the last record of what was paid: it stays, under another name."""
+    if not os.path.lexists(file):
+        return
+    number = 1
+    while os.path.lexists(aside := file.with_name(f"{file.stem}.kept-{number}{file.suffix}")):
+        number += 1
+    file.replace(aside)
 
 
 @contextmanager

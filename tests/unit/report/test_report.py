@@ -117,7 +117,7 @@ def test_every_outcome_adds_up_and_fits_the_schema(book, tmp_path):
         book.add(ledger, "refused", JobState.REJECTED)
         book.add(ledger, "running", JobState.RUNNING)
         book.add(ledger, "waiting", JobState.PENDING)
-        ledger.write_now(speeches.asked, "k", "c")
+        ledger.write_now(speeches.asked, "k", "c", external_task_id="done", call_units=Decimal("0.05"))
         ledger.write_now(
             speeches.made,
             "k",
@@ -127,7 +127,7 @@ def test_every_outcome_adds_up_and_fits_the_schema(book, tmp_path):
             request_id=None,
             made_at=utc_now(),
         )
-        ledger.write_now(speeches.asked, "lost", "c")
+        ledger.write_now(speeches.asked, "lost", "c", external_task_id="done", call_units=Decimal("0.05"))
     report, rows, summary = book.report(tmp_path / "out")
     Draft202012Validator(json.loads(schema_text("report"))).validate(report)
     totals = report["totals"]
