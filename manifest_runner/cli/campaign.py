@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -137,15 +137,43 @@ def _advance(bar: Any, count: int) -> None:
     bar.update(count)
 
 
-def made_id_lines(manifest: Manifest) -> list[str]:
-    """A warning where rows name no id of their own: those who edit such a row buy another video."""
-    if not manifest.made_ids:
-        return []
-    rows = f"{manifest.made_ids} job{' has' if manifest.made_ids == 1 else 's have'}"
-    return [
-        f"{rows} no external_task_id: the id is made from what the job asks for, so a row that is edited is a new "
-        "job, and paid as one. Give the rows ids to be asked first."
-    ]
+def notices(manifest: Manifest) -> list[str]:
+    """What is allowed in a manifest, and may still not be meant."""
+    lines = []
+    if manifest.made_ids:
+        rows = f"{manifest.made_ids} job{' has' if manifest.made_ids == 1 else 's have'}"
+        lines.append(
+            f"{rows} no external_task_id: the id is made from what the job asks for, so a row that is edited is a "
+            "new job, and paid as one. Give the rows ids to be asked first."
+        )
+    outside = _files_outside(manifest)
+    if outside:
+        more = f" and {len(outside) - 1} more" if len(outside) > 1 else ""
+        lines.append(
+            f"{outside[0]}{more}: outside the manifest's folder. What the manifest names is sent to the service; look "
+            "whether all of it is meant to be, when the manifest is not your own."
+        )
+    return lines
+
+
+def _files_outside(manifest: Manifest) -> list[str]:
+    """The media files that the manifest names in other places than its own folder, each once."""
+    from manifest_runner.errors import MediaError
+    from manifest_runner.media import FileSource, parse_reference
+
+    found = {}
+    named = dict.fromkeys(
+        reference
+        for job in manifest.jobs
+        for reference in (job.image, job.sound_file)
+        if reference is not None
+    )
+    for reference in named:
+        with suppress(MediaError):  # told with the media's own problems
+            source = parse_reference(reference)
+            if isinstance(source, FileSource) and source.outside(manifest.folder):
+                found[source.label] = True
+    return list(found)
 
 
 @contextmanager

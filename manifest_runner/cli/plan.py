@@ -17,7 +17,7 @@ from manifest_runner.cli.campaign import (
     ledger_if_any,
     load_campaign,
     look_at_media,
-    made_id_lines,
+    notices,
 )
 from manifest_runner.cli.terminal import say
 from manifest_runner.models import units_text
@@ -55,7 +55,7 @@ def command(retry: tuple[str, ...], as_json: bool, **options: Any) -> int:
     if as_json:
         say(json.dumps(plan_value(campaign.manifest.campaign, account, steps, left), indent=2))
         return 0
-    for line in [*plan_lines(steps), *budget_lines(steps, left), *made_id_lines(campaign.manifest)]:
+    for line in [*plan_lines(steps), *budget_lines(steps, left), *notices(campaign.manifest)]:
         say(line)
     say(f"The service: {account}.")
     return 0

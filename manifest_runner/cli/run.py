@@ -19,7 +19,7 @@ from manifest_runner.cli.campaign import (
     environment,
     load_campaign,
     look_at_media,
-    made_id_lines,
+    notices,
     sandbox_address,
     service_address,
 )
@@ -112,7 +112,7 @@ def _ask_first(campaign: Campaign, steps: Sequence[Step], *, yes: bool) -> None:
 
     manifest = campaign.manifest
     sending = [step for step in steps if step.action is Action.SEND]
-    for line in made_id_lines(manifest):
+    for line in notices(manifest):
         say(line, err=True)
     if yes or not sending or manifest.service.name is ServiceName.SANDBOX or not sys.stdin.isatty():
         return

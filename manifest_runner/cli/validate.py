@@ -11,7 +11,7 @@ from manifest_runner.cli.campaign import (
     campaign_options,
     load_campaign,
     look_at_media,
-    made_id_lines,
+    notices,
     problems_value,
 )
 from manifest_runner.cli.terminal import say
@@ -41,7 +41,7 @@ def command(as_json: bool, **options: Any) -> int:
         say(json.dumps(value, indent=2))
     else:
         say(f"{manifest.path} is valid: campaign {manifest.campaign}, {_count(len(manifest.jobs))}.")
-        for line in made_id_lines(manifest):
+        for line in notices(manifest):
             say(line)
     return 0
 

@@ -60,10 +60,8 @@ def job(connection: sqlite3.Connection, external_task_id: str) -> JobRecord | No
     return JobRecord.from_row(row, attempts_of(connection, external_task_id)) if row else None
 
 
-def jobs(
-    connection: sqlite3.Connection, campaign: str, states: frozenset[JobState] | None = None
-) -> Iterator[JobRecord]:
-    """A campaign's jobs in the manifest's order, each with its attempts; only those in `states` when given."""
+def jobs(connection: sqlite3.Connection, campaign: str) -> Iterator[JobRecord]:
+    """A campaign's jobs in the manifest's order, each with its attempts."""
     position, last_id = -1, ""
     while True:
         rows = connection.execute(
@@ -74,9 +72,8 @@ def jobs(
         if not rows:
             return
         position, last_id = rows[-1]["position"], rows[-1]["external_task_id"]
-        wanted = [row for row in rows if states is None or JobState(row["state"]) in states]
-        by_job = _attempts_by_job(connection, [row["external_task_id"] for row in wanted])
-        for row in wanted:
+        by_job = _attempts_by_job(connection, [row["external_task_id"] for row in rows])
+        for row in rows:
             yield JobRecord.from_row(row, by_job.get(row["external_task_id"], ()))
 
 

@@ -57,7 +57,3 @@ class Budget:
     def release(self, external_task_id: str) -> None:
         """Nothing was created: give the reservation back."""
         self.settle(external_task_id, Decimal(0))
-
-    def add(self, units: Units) -> None:
-        """Count something that was spent without a reservation (text to speech)."""
-        self._spent += units

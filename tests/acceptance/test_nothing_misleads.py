@@ -288,3 +288,17 @@ def on_a_terminal(folder: Path, environment: dict[str, str], *arguments: str, an
         os.close(theirs)
         os.close(ours)
     return ended.stdout, ended.returncode
+
+
+def test_media_outside_the_manifests_folder_are_named(cli, folder):
+    inside = folder / "campaign"
+    inside.mkdir()
+    (inside / "c.yaml").write_text(
+        "version: 1\nservice: sandbox\njobs:\n"
+        + row("one").replace("assets/portrait.png", "../assets/portrait.png")
+    )
+    answer = cli("validate", "campaign/c.yaml")
+    assert answer.returncode == 0
+    assert "portrait.png': outside the manifest's folder" in answer.stdout
+    write(folder, row("one"))
+    assert "outside" not in cli("validate", "c.yaml").stdout
