@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from manifest_runner.errors import ManifestError, UsageError
+from manifest_runner.errors import ManifestError
 from manifest_runner.models import Manifest, ServiceName, quantity_from
 
 if TYPE_CHECKING:
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
     from manifest_runner.media import Preflight
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-SERVICE_HOSTS = ".klingai.com"
-FILE_ADDRESS = "KLING_BASE_URL in .env"
-KEYS = ("KLING_API_KEY", "KLING_ACCESS_KEY", "KLING_SECRET_KEY")
 
 
 class DecimalText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.5
@@ -190,99 +185,6 @@ def ledger_if_any(path: Path, account: str) -> Iterator[sqlite3.Connection | Non
     with open_for_reading(path) as connection:
         ownership.refuse_other_account(connection, account)
         yield connection
-
-
-def environment() -> dict[str, str]:
-    """The KLING_ variables: the environment's, and for those it lacks a `.env` file's in the current folder.
-
-    A folder from somebody else can hold a `.env`. So what stands there is taken as it is written, never filled in
-    from the environment; it names no key beside one that the environment has; and its address is kept apart, as one
-    that has to be known.
-    """
-    own = {name: value for name, value in os.environ.items() if name.startswith("KLING_") and value}
-    from_file = _dotenv()
-    if any(name in own for name in KEYS):
-        from_file = {name: value for name, value in from_file.items() if name not in KEYS}
-    if "KLING_BASE_URL" in from_file:
-        from_file[FILE_ADDRESS] = from_file.pop("KLING_BASE_URL")
-    return {**from_file, **own}
-
-
-def _dotenv() -> dict[str, str]:
-    from dotenv import dotenv_values
-
-    file = Path(".env")
-    if not file.is_file():
-        return {}
-    try:
-        values = dotenv_values(file, interpolate=False)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"The file {file.absolute()} can't be read: {error}.", mend="Save it as UTF-8, or take it away."
-        ) from None
-    return {name: value for name, value in values.items() if name.startswith("KLING_") and value}
-
-
-def service_address(manifest: Manifest, asked: str | None, variables: dict[str, str]) -> str:
-    """The service's checked base URL: --base-url, else KLING_BASE_URL, else the manifest's, else the default.
-
-    A manifest or a .env file may come from anybody, and the address decides who is shown the key: one that is not
-    the service's own has to be confirmed by the person who holds the key.
-    """
-    from manifest_runner.service import DEFAULT_BASE_URL, check_base_url
-
-    trusted = asked or variables.get("KLING_BASE_URL")
-    if trusted:
-        return check_base_url(trusted)
-    if FILE_ADDRESS in variables:
-        return _refuse_stranger(variables[FILE_ADDRESS], "The .env file in this folder")
-    if manifest.service.base_url is None:
-        return DEFAULT_BASE_URL
-    return _refuse_stranger(manifest.service.base_url, str(manifest.path))
-
-
-def sandbox_address(manifest: Manifest, asked: str | None) -> str | None:
-    """The checked address of a sandbox that somebody else started; None when the run starts its own.
-
-    A sandbox is on this machine: what is announced as free must not turn out to be a paid service.
-    """
-    from manifest_runner.service import check_base_url
-    from manifest_runner.service.base_url import host_of, is_loopback
-
-    address = asked or manifest.service.base_url
-    if address is None:
-        return None
-    url = check_base_url(address)
-    if not is_loopback(host_of(url)):
-        raise UsageError(
-            f"{url} is not on this machine, so it is no sandbox.",
-            mend="Write `service: kling` (or --service kling) for a service elsewhere.",
-        )
-    return url if asked else _refuse_stranger(url, str(manifest.path))
-
-
-def _refuse_stranger(address: str, who: str) -> str:
-    """The checked address, when it is the service's own. Raises UsageError for any other."""
-    from manifest_runner.service import check_base_url
-    from manifest_runner.service.base_url import host_of
-
-    url = check_base_url(address)
-    host = host_of(url)
-    if not host.endswith(SERVICE_HOSTS):
-        raise UsageError(
-            f"{who} would send your key to {host}, which is not an address of the service that we know.",
-            mend=f"If that is right, confirm it: --base-url {url} (or set KLING_BASE_URL in the environment).",
-        )
-    return url
-
-
-def account_of(manifest: Manifest, asked: str | None, variables: dict[str, str]) -> str:
-    """Whose ledger this campaign's is."""
-    from manifest_runner.service import account_identity
-
-    if manifest.service.name is ServiceName.SANDBOX:
-        return account_identity(ServiceName.SANDBOX, None)
-    return account_identity(manifest.service.name, service_address(manifest, asked, variables))
 
 
 def problems_value(error: ManifestError) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import click
 from manifest_runner import __version__
 from manifest_runner.errors import ManifestRunnerError
 
-COMMANDS = ("init", "validate", "plan", "run", "status", "report", "schema", "sandbox")
+COMMANDS = ("init", "validate", "plan", "run", "retry", "status", "report", "explain", "schema", "sandbox")
 
 
 class LazyGroup(click.Group):

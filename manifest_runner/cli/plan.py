@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifest_runner.cli.campaign import (
-    account_of,
     campaign_options,
-    environment,
     ledger_if_any,
     load_campaign,
     look_at_media,
     notices,
 )
+from manifest_runner.cli.service import account_of, environment
 from manifest_runner.cli.terminal import say
 from manifest_runner.models import units_text
 

@@ -45,7 +45,7 @@ def command(port: int, retention: float, **options: Any) -> int:
     Its key is KLING_ACCESS_KEY and KLING_SECRET_KEY from the environment or a .env file, or a new one, which is
     printed with the address. With KLING_WEBHOOK_SECRET set, callbacks are signed.
     """
-    from manifest_runner.cli.campaign import environment
+    from manifest_runner.cli.service import environment
     from manifest_runner.sandbox import SandboxSettings, new_key_pair
     from manifest_runner.sandbox.serve import serve
 

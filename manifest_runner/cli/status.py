@@ -9,12 +9,11 @@ from typing import Any
 import click
 
 from manifest_runner.cli.campaign import (
-    account_of,
     campaign_options,
-    environment,
     ledger_if_any,
     load_campaign,
 )
+from manifest_runner.cli.service import account_of, environment
 from manifest_runner.cli.terminal import say
 from manifest_runner.models import JobState, units_text, utc_text
 

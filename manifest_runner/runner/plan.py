@@ -26,6 +26,9 @@ class Action(StrEnum):
     HOLD = "hold"  # nothing happens until a person says so
 
 
+UNDER_WAY = (Action.RESOLVE, Action.WATCH, Action.FETCH)
+
+
 class Retry(StrEnum):
     """What a person may ask to be sent again, each as a new attempt that is paid anew."""
 
@@ -62,6 +65,7 @@ def make_plan(
     missing_files: Collection[str] = (),
     altered_files: Collection[str] = (),
     retry: Collection[Retry] = (),
+    retry_ids: Collection[str] = (),
     rates: Rates,
     now: datetime | None = None,
 ) -> list[Step]:
@@ -69,6 +73,7 @@ def make_plan(
 
     `records` are all jobs of the campaign in the ledger; `missing_files` are the ids of done jobs whose video is
     no longer where it was put, `altered_files` of those where another file lies in its place.
+    `retry` are the kinds that are sent again; with `retry_ids`, those of these jobs only.
     """
     steps = [
         _step(
@@ -77,7 +82,7 @@ def make_plan(
             records.get(job.external_task_id),
             missing=job.external_task_id in missing_files,
             altered=job.external_task_id in altered_files,
-            retry=retry,
+            retry=retry if not retry_ids or job.external_task_id in retry_ids else (),
             rates=rates,
             now=now or utc_now(),
         )

@@ -22,6 +22,7 @@ def survey(
     folder: Path,
     *,
     retry: Collection[Retry] = (),
+    retry_ids: Collection[str] = (),
     rates: Rates = DEFAULT_RATES,
 ) -> list[Step]:
     """The plan for this manifest, given the ledger (None when there is none yet) and the output folder.
@@ -46,6 +47,7 @@ def survey(
             key for key, record in records.items() if _file_state(record, folder) is _File.ALTERED
         ],
         retry=retry,
+        retry_ids=retry_ids,
         rates=rates,
     )
     sending = {step.external_task_id for step in steps if step.action is Action.SEND}

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-COMMANDS = ("init", "validate", "plan", "run", "status", "report", "schema", "sandbox")
+COMMANDS = ("init", "validate", "plan", "run", "retry", "status", "report", "explain", "schema", "sandbox")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,71 @@
+"""`manifest-runner retry`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from manifest_runner.cli.campaign import campaign_options
+from manifest_runner.cli.carrying import carry, run_options
+from manifest_runner.cli.plan import plan_lines
+from manifest_runner.cli.terminal import say
+from manifest_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from manifest_runner.runner.plan import Step
+
+KINDS = ("failed", "rejected", "expired", "changed")
+
+
+@click.command("retry")
+@campaign_options
+@click.option("--failed", is_flag=True, help="Jobs whose task the service reported failed.")
+@click.option("--rejected", is_flag=True, help="Jobs that the service refused for good.")
+@click.option("--expired", is_flag=True, help="Jobs whose paid video is not at the service any more.")
+@click.option("--changed", is_flag=True, help="Done jobs whose row has changed since it was sent.")
+@click.option("--id", "ids", multiple=True, metavar="ID", help="Only this job. Can be given several times.")
+@run_options
+def command(*, ids: tuple[str, ...], **options: Any) -> int:
+    """Send jobs of MANIFEST again that have ended without the video they should have: as new attempts, paid anew.
+
+    What it will cost is shown first. What is under way is gone on with and never sent again; what was never sent
+    stays so. With --id alone, each of the kinds will do.
+    """
+    from manifest_runner.runner.plan import UNDER_WAY, Retry
+
+    chosen = [Retry(kind) for kind in KINDS if options.pop(kind)]
+    if not chosen and not ids:
+        raise UsageError(
+            "Nothing says what to send again.",
+            mend="Give --failed, --rejected, --expired, --changed or --id ID.",
+        )
+
+    def only_those(steps: Sequence[Step]) -> list[Step]:
+        again = [step for step in steps if sent_again(step)]
+        for key in ids:
+            if key not in {step.external_task_id for step in again}:
+                say(f"{key}: not sent again: {why_not(key, steps)}", err=True)
+        if again:
+            say("\n".join(plan_lines(again)), err=True)
+        elif not ids:
+            say("There is nothing of that kind to send again.", err=True)
+        return [*(step for step in steps if step.action in UNDER_WAY), *again] if again else []
+
+    return carry(options, retry=chosen or list(Retry), retry_ids=ids, choose=only_those)
+
+
+def sent_again(step: Step) -> bool:
+    """Whether the plan sends a job that has ended before."""
+    from manifest_runner.models import JobState
+    from manifest_runner.runner.plan import Action
+
+    return (
+        step.action is Action.SEND and step.record is not None and step.record.state is not JobState.PENDING
+    )
+
+
+def why_not(key: str, steps: Sequence[Step]) -> str:
+    step = next((step for step in steps if step.external_task_id == key), None)
+    return step.why if step else "the manifest has no such job"
