@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 FOR_TESTS := $(VENV)/.installed-for-tests
 TEST_WORKERS ?= 2
 
-.PHONY: demo test lint types wheel-test clean
+.PHONY: demo test lint types wheel-test faults clean
 
 demo: $(INSTALLED)
 	$(BIN)/manifest-runner run examples/quickstart.yaml
@@ -24,6 +24,10 @@ lint: $(FOR_TESTS)
 
 types: $(FOR_TESTS)
 	$(BIN)/mypy
+
+# Every fault that we can inject, once each: a table of duplicates, lost videos and wrong totals.
+faults: $(FOR_TESTS)
+	$(BIN)/python tests/faults/table.py
 
 # The built wheel in a clean environment of its own: what users install, without the source tree beside it.
 wheel-test: $(FOR_TESTS)
