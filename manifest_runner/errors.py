@@ -176,13 +176,17 @@ class TransportFault(ServiceError):
 
 
 class FetchError(ManifestRunnerError):
-    """A result could not be brought home. `expired` when the service's address for it no longer works."""
+    """A result could not be brought home.
+
+    `expired`: the service's address for it no longer works. `final`: no further try would end otherwise.
+    """
 
     exit_code = 3
 
-    def __init__(self, what: str, *, expired: bool = False, mend: str = "") -> None:
+    def __init__(self, what: str, *, expired: bool = False, final: bool = False, mend: str = "") -> None:
         super().__init__(what, mend=mend)
         self.expired = expired
+        self.final = final
 
 
 class Interrupted(ManifestRunnerError):

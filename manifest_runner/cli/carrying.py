@@ -52,6 +52,11 @@ def run_options(command: F) -> F:
                 help="The key was changed, but it is of the account that earlier runs used.",
             ),
             click.option(
+                "--take-over",
+                is_flag=True,
+                help="The runner that the ledger names does not run any more, though we can't know.",
+            ),
+            click.option(
                 "--yes", is_flag=True, help="Don't ask before something that costs is sent from a terminal."
             ),
             click.option(
@@ -82,12 +87,12 @@ def carry(
         task_timeout=options.pop("task_timeout"),
         same_account=options.pop("same_account"),
     )
-    yes, as_json = options.pop("yes"), options.pop("as_json")
+    yes, as_json, take_over = (options.pop(name) for name in ("yes", "as_json", "take_over"))
     campaign = load_campaign(**options)
     found = look_at_media(campaign.manifest, quiet=as_json)
     variables = environment()
     account = account_of(campaign.manifest, options["base_url"], variables)
-    with open_ledger(campaign.ledger, account=account) as ledger:
+    with open_ledger(campaign.ledger, account=account, take_over=take_over) as ledger:
         steps = ledger.read(
             lambda connection: survey(
                 campaign.manifest, found, connection, campaign.out, retry=retry, retry_ids=retry_ids

@@ -25,6 +25,8 @@ from manifest_runner.ledger.connection import (
     private_folder,
 )
 from manifest_runner.ledger.records import Owner
+from manifest_runner.ledger.rescue import Rescue, journal_of, rescued
+from manifest_runner.ledger.transitions import IllegalTransition
 from manifest_runner.ledger.writer import Writer
 from manifest_runner.models import utc_now, utc_text
 
@@ -37,17 +39,19 @@ T = TypeVar("T")
 class Ledger:
     """Reads at once, writes durably: `await ledger.write(writes.accepted, acceptance)`."""
 
-    def __init__(self, path: Path, writer: Writer, reader: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, writer: Writer, reader: sqlite3.Connection, rescue: Rescue) -> None:
         self.path = path
         self._writer = writer
         self._reader = reader
+        self._rescue = rescue
 
     async def write(
         self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run one of `writes` in a transaction; back when it is durable.
 
-        Raises LedgerError when the file can't be written: from then on every write is refused.
+        Raises LedgerError when the file can't be written: from then on every write is refused, and what the service
+        still answers is kept in the rescue journal.
         """
         return await asyncio.wrap_future(self._submit(do, *args, **kwargs))
 
@@ -67,31 +71,68 @@ class Ledger:
     def _submit(
         self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
-        return self._writer.submit(lambda connection: do(connection, *args, **kwargs))
+        future = self._writer.submit(lambda connection: do(connection, *args, **kwargs))
+
+        def keep(done: Future[T]) -> None:
+            if not done.cancelled() and isinstance(done.exception(), LedgerError):
+                self._rescue.keep(do, args, kwargs)
+
+        future.add_done_callback(keep)
+        return future
 
 
 @contextmanager
-def open_ledger(path: Path, *, account: str) -> Iterator[Ledger]:
+def open_ledger(path: Path, *, account: str, take_over: bool = False) -> Iterator[Ledger]:
     """Lock the ledger, bring it up to date, bind it to `account`.
 
     Raises LedgerBusy naming the runner that holds it, LedgerMismatch for another account's ledger, LedgerError
-    for a file that can't be used. The lock is the kernel's: a runner that died no longer holds it.
+    for a file that can't be used. The lock is the kernel's: a runner that died no longer holds it. `take_over` is a
+    person's word that the one the ledger names does not run any more, where we can't know.
     """
     with _locked(path):
         connection = open_for_writing(path)
         writer = Writer(connection, path)
-        writer.start()
         try:
+            if not take_over:
+                _refuse_live_owner(path, connection)
+            writer.start()
             writer.submit(partial(ownership.bind_account, account=account)).result()
+            rescue = _merged(path, writer)
             me = Owner(host=socket.gethostname(), pid=os.getpid(), since=utc_now())
             writer.submit(partial(ownership.set_owner, owner=me)).result()
+            writer.give_signs_of_life(partial(ownership.sign_of_life, owner=me))
             try:
                 with open_for_reading(path) as reader:
-                    yield Ledger(path, writer, reader)
+                    yield Ledger(path, writer, reader, rescue)
             finally:
                 _forget_owner(writer)
+                rescue.close()
         finally:
             writer.close()
+
+
+def _refuse_live_owner(path: Path, connection: sqlite3.Connection) -> None:
+    with ledger_errors(path):
+        owner = queries.owner(connection)
+    why = ownership.may_still_run(owner, socket.gethostname(), utc_now()) if owner else None
+    if owner is not None and why is not None:
+        raise LedgerBusy(
+            f"The ledger {path} is that of process {owner.pid} on {owner.host}, since {utc_text(owner.since)}: {why}.",
+            mend="Wait until it has ended, or stop it. If it surely does not run any more: --take-over.",
+        )
+
+
+def _merged(path: Path, writer: Writer) -> Rescue:
+    """Write what an earlier run could only put into its rescue journal; give back the journal of this one."""
+    journal = journal_of(path)
+    with ledger_errors(path):
+        for write in rescued(journal):
+            with suppress(IllegalTransition):  # the ledger knew it after all
+                writer.submit(write).result()
+        journal.unlink(missing_ok=True)
+    rescue = Rescue(journal)
+    rescue.open()
+    return rescue
 
 
 def _forget_owner(writer: Writer) -> None:

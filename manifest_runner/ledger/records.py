@@ -165,6 +165,7 @@ class SpeechRecord:
     units_deducted: Units | None  # None: an answer without a figure
     external_task_id: str | None  # the job that it was first made for
     call_units: Units  # what a call was expected to cost
+    figureless: int  # calls that were answered without a figure
 
     @property
     def calls_lost(self) -> int:
@@ -174,8 +175,7 @@ class SpeechRecord:
     @property
     def units_reserved(self) -> Units:
         """The worst case of what the service has given no figure for."""
-        unknown = self.calls_lost + (self.audio_id is not None and self.units_deducted is None)
-        return unknown * self.call_units
+        return (self.calls_lost + self.figureless) * self.call_units
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> SpeechRecord:
@@ -190,6 +190,7 @@ class SpeechRecord:
             units_deducted=_decimal(row["units_deducted"]),
             external_task_id=row["external_task_id"],
             call_units=Decimal(row["call_units"]),
+            figureless=row["figureless"],
         )
 
 
@@ -200,10 +201,13 @@ class Owner:
     host: str
     pid: int
     since: datetime
+    seen_at: datetime | None = None  # its last sign of life
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> Owner:
-        return cls(host=row["host"], pid=row["pid"], since=utc_from(row["since"]))
+        return cls(
+            host=row["host"], pid=row["pid"], since=utc_from(row["since"]), seen_at=_moment(row["seen_at"])
+        )
 
 
 def _moment(text: Any) -> datetime | None:

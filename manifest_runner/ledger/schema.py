@@ -121,7 +121,15 @@ ALTER TABLE speeches ADD COLUMN call_units TEXT NOT NULL DEFAULT '0.05';
 INSERT OR IGNORE INTO meta (key, value) VALUES ('ledger_id', lower(hex(randomblob(8))));
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+ALTER TABLE speeches ADD COLUMN figureless INTEGER NOT NULL DEFAULT 0;
+
+UPDATE speeches SET figureless = 1 WHERE audio_id IS NOT NULL AND units_deducted IS NULL;
+
+ALTER TABLE owner ADD COLUMN seen_at TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """MIGRATIONS[n] brings a ledger of version n to version n + 1."""
 
 CURRENT_VERSION = len(MIGRATIONS)

@@ -62,9 +62,10 @@ def made(
     before = Decimal(row["units_deducted"]) if row["units_deducted"] is not None else None
     total = units if before is None else before + (units or Decimal(0))
     connection.execute(
-        "UPDATE speeches SET answers = answers + 1, audio_id = ?, seconds = ?, made_at = ?, units_deducted = ?,"
-        " request_id = ? WHERE key = ?",
+        "UPDATE speeches SET answers = answers + 1, figureless = figureless + ?, audio_id = ?, seconds = ?,"
+        " made_at = ?, units_deducted = ?, request_id = ? WHERE key = ?",
         (
+            int(units is None),
             audio_id,
             str(seconds) if seconds is not None else None,
             utc_text(made_at),

@@ -10,8 +10,10 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +24,7 @@ from manifest_runner.ledger.connection import ledger_errors
 T = TypeVar("T")
 
 BATCH = 64
+BEAT_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -41,6 +44,8 @@ class Writer:
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._broken: LedgerError | None = None
         self._closed = False
+        self._beat: Callable[[sqlite3.Connection], None] | None = None
+        self._last_sign = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
 
     def start(self) -> None:
@@ -57,12 +62,35 @@ class Writer:
     def close(self) -> None:
         """Finish what is queued and close the file."""
         self._closed = True
-        self._queue.put(None)
-        self._thread.join()
+        if self._thread.ident is not None:  # else it was never started
+            self._queue.put(None)
+            self._thread.join()
         self._connection.close()
 
+    def give_signs_of_life(self, beat: Callable[[sqlite3.Connection], None]) -> None:
+        """Make this write every few seconds. A LedgerError of it is for good."""
+        self._beat = beat
+
+    def _next(self) -> _Write | None:
+        """The next write; the sign of life is given between two of them when it is due, however many there are."""
+        while True:
+            due = self._last_sign + BEAT_SECONDS - time.monotonic()
+            if due > 0:
+                with suppress(queue.Empty):
+                    return self._queue.get(timeout=due)
+            self._last_sign = time.monotonic()
+            if self._beat is not None:
+                self._give_sign(self._beat)
+
+    def _give_sign(self, beat: Callable[[sqlite3.Connection], None]) -> None:
+        sign = _Write(beat)
+        self._commit([sign])
+        error = sign.answer.exception()
+        if isinstance(error, LedgerError):
+            self._broken = error
+
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
+        while (first := self._next()) is not None:
             batch, last = self._gather(first)
             self._commit([write for write in batch if write.answer.set_running_or_notify_cancel()])
             if last:

@@ -82,7 +82,11 @@ def _money(record: JobRecord, spoken: Sequence[SpeechRecord]) -> Iterator[str]:
 
 def _names(attempt: AttemptRecord) -> str:
     posts = f", {attempt.posts} calls" if attempt.posts > 1 else ""
-    return f"{attempt.attempt_id}, task {attempt.task_id}{posts}" if attempt.task_id else f"{attempt.attempt_id}{posts}"
+    return (
+        f"{attempt.attempt_id}, task {attempt.task_id}{posts}"
+        if attempt.task_id
+        else f"{attempt.attempt_id}{posts}"
+    )
 
 
 def _bill(attempt: AttemptRecord, record: JobRecord) -> str:

@@ -121,9 +121,7 @@ class Tally:
             speech_calls=sum(speech.calls for speech in speeches),
             speech_units=speech_units,
             speech_calls_lost=sum(speech.calls_lost for speech in speeches),
-            speeches_units_unknown=sum(
-                speech.audio_id is not None and speech.units_deducted is None for speech in speeches
-            ),
+            speeches_units_unknown=sum(speech.figureless for speech in speeches),
             video_seconds=_sum(mode.video_seconds for mode in modes.values()),
         )
 

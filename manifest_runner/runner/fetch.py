@@ -15,7 +15,7 @@ from manifest_runner.ledger import AttemptRecord, JobRecord, Ledger, queries, wr
 from manifest_runner.media import VideoFacts, probe_video
 from manifest_runner.models import JobState, ServiceStatus, watermark_output
 from manifest_runner.runner.landing import place_for, settle
-from manifest_runner.service import LARGEST_RESULT, AvatarClient, ResultStream, Task, Video, repeat_safely
+from manifest_runner.service import AvatarClient, ResultStream, Task, Video, repeat_safely
 
 TRIES = 5
 FIRST_WAIT = 1.0  # seconds, doubled after each try
@@ -29,10 +29,6 @@ class OpenResult(Protocol):
     def __call__(
         self, url: str, *, offset: int = 0, etag: str | None = None
     ) -> AbstractAsyncContextManager[ResultStream]: ...
-
-
-class TooLarge(FetchError):
-    """More than any video can have: no further try would help."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +87,7 @@ class Fetcher:
             except FetchError as error:
                 gone += int(error.expired)
                 last, errand.task = error, None
-                if isinstance(error, TooLarge):
+                if error.final:
                     break
             except OSError as error:
                 raise _disk_trouble(self._folder, error) from error
@@ -115,7 +111,9 @@ class Fetcher:
         video = _video_of(errand.task or await self._ask_again(attempt))
         if errand.video is None:
             errand.video = await self._land(video.url or "", errand.output)
-        if errand.watermark_wanted and video.watermark_url:
+        if errand.watermark_wanted:
+            if not video.watermark_url:
+                raise FetchError("the service gives no address for it.")
             errand.watermark = await self._land(video.watermark_url, watermark_output(errand.output))
 
     async def _record(self, attempt: AttemptRecord, errand: _Errand) -> None:
@@ -166,7 +164,7 @@ class Fetcher:
             had = have
             try:
                 async with self._open_result(url, offset=have, etag=etag) as stream:
-                    if stream.resumed and stream.total_bytes != total:
+                    if stream.resumed and total is not None and stream.total_bytes != total:
                         raise FetchError("the service sent the rest of another file.")
                     have = have if stream.resumed else 0
                     etag, total = stream.etag, stream.total_bytes
@@ -180,14 +178,12 @@ class Fetcher:
                             have += len(chunk)
                             if self._received is not None:
                                 self._received(len(chunk))
-                            if have > LARGEST_RESULT:
-                                raise TooLarge(f"the video is larger than {LARGEST_RESULT} bytes.")
                 return
             except FetchError as error:
-                # Without an ETag the rest may be of another file; without progress a fresh address is the better try.
+                # Without a strong ETag the rest may be of another file; without progress a fresh address is better.
                 idle = 0 if have > had else idle + 1
-                hopeless = error.expired or isinstance(error, TooLarge) or resumed == RESUMES
-                if hopeless or not etag or idle > 1:
+                hopeless = error.expired or error.final or resumed == RESUMES
+                if hopeless or not etag or etag.startswith("W/") or idle > 1:
                     raise
             await asyncio.sleep(FIRST_WAIT * idle)
 

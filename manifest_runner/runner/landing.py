@@ -25,7 +25,8 @@ def place_for(folder: Path, output: str) -> Path:
         try:
             parent.mkdir(exist_ok=True)
         except FileExistsError:
-            raise FetchError(f"{parent} is no folder, and the video {output} belongs into it.") from None
+            what = f"{parent} is no folder, and the video {output} belongs into it."
+            raise FetchError(what, final=True) from None
         if not parent.resolve().is_relative_to(root):
             raise _leads_outside(output, folder)
     return parent / wanted.name
@@ -64,4 +65,4 @@ def _aside(final: Path) -> Path:
 
 
 def _leads_outside(output: str, folder: Path) -> FetchError:
-    return FetchError(f"{output} leads outside the output folder {folder} (through a link).")
+    return FetchError(f"{output} leads outside the output folder {folder} (through a link).", final=True)

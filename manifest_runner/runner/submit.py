@@ -82,9 +82,10 @@ class Submitter:
         """Commit the intent, POST, and record what is known."""
         answer = await self._shelter.run(self._post(prepared, why))
         if isinstance(answer, _InDoubt):
-            return await self._settle_doubt(
+            answer = await self._settle_doubt(
                 answer.attempt, sent=answer.sent, judgement=answer.judgement, error=answer.error
             )
+        self.accepted += isinstance(answer, Accepted)
         return answer
 
     async def resolve(self, attempt: AttemptRecord) -> Sent:
@@ -125,7 +126,6 @@ class Submitter:
             request_id=task.request_id,
             why=why,
         )
-        self.accepted += 1
         return Accepted(await self._ledger.write(writes.accepted, acceptance))
 
     async def _not_created(self, attempt: AttemptRecord, error: ServiceError, why: str) -> Sent:

@@ -113,20 +113,14 @@ class Watcher:
                 unseen.append(watched)
         for watched in sorted(unseen, key=lambda w: w.looked)[:MOST_SINGLE_LOOKUPS]:
             watched.looked = now  # also when it fails: the others have their turn first
-            task = await self._look_up(watched.task_id)
+            try:
+                task = await self._client.get(watched.task_id)
+            except ServiceError as error:
+                if isinstance(error, ServiceRefused) and stops_the_run(error) is not None:
+                    raise
+                return  # the list was answered: nothing is wrong with the rest, and no more is asked just now
             if task is not None:
                 await self._note(watched, task, now)
-
-    async def _look_up(self, task_id: str) -> Task | None:
-        """One task by its id. One that can't be asked for blinds nobody: the list has just been answered."""
-        try:
-            return await self._client.get(task_id)
-        except ServiceRefused as error:
-            if stops_the_run(error) is not None:
-                raise
-            return None
-        except ServiceError:
-            return None
 
     async def _note(self, watched: _Watched, task: Task, now: float) -> None:
         watched.looked = now

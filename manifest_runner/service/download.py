@@ -209,7 +209,9 @@ def _total_bytes(response: httpx.Response) -> int | None:
         size = response.headers.get("content-length", "")
     total = int(size) if re.fullmatch(r"[0-9]{1,15}", size) else None
     if total is not None and total > LARGEST_RESULT:
-        raise FetchError(f"The result is said to have {total} bytes, which no video of this service has.")
+        raise FetchError(
+            f"The result is said to have {total} bytes, which no video of this service has.", final=True
+        )
     return total
 
 
@@ -220,7 +222,7 @@ async def _chunks(response: httpx.Response, offset: int, total: int | None) -> A
         async for chunk in response.aiter_raw():
             position += len(chunk)
             if total is None and position > LARGEST_RESULT:
-                raise FetchError("The result is longer than any video of this service.")
+                raise FetchError("The result is longer than any video of this service.", final=True)
             if total is not None and position > total:
                 raise FetchError("The result is longer than it was said to be.", mend=_AGAIN)
             objection = clock.objection(len(chunk), time.monotonic())

@@ -211,6 +211,22 @@ def test_an_attempt_keeps_which_key_sent_it_last(connection, steps):
     assert writes.intend(connection, replace(intent, key_id="second")).key_id == "second"
 
 
+def test_an_id_that_the_account_had_before_anything_was_sent(connection, steps):
+    steps.enrol("a")
+    writes.foreign_id(connection, "a", "the account already has it")
+    assert (steps.state("a"), steps.record("a").why) == (JobState.CONFLICT, "the account already has it")
+    with pytest.raises(IllegalTransition, match="no job 'ghost'"):
+        writes.foreign_id(connection, "ghost", "the account already has it")
+
+
+def test_a_job_that_ended_stays_what_it_is_though_its_next_id_is_taken(connection, steps):
+    steps.enrol("a")
+    steps.run("a")
+    before = steps.record("a")
+    writes.foreign_id(connection, "a", "the account already has a-r2")
+    assert steps.record("a") == replace(before, why="the account already has a-r2")
+
+
 def test_a_note_leaves_the_job_where_it_is(connection, steps):
     steps.enrol("a")
     writes.note(connection, "a", "the account is in arrears", code=1101)

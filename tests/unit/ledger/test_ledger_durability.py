@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from manifest_runner.errors import LedgerBusy, LedgerError
 from manifest_runner.ledger import enrolment, open_for_reading, open_ledger, ownership, queries
+from manifest_runner.ledger import ledger as ledger_module
 from manifest_runner.ledger.connection import open_for_writing
 from manifest_runner.ledger.speeches import asked
 from manifest_runner.ledger.writer import BATCH, Writer
@@ -185,7 +186,8 @@ def test_a_held_ledger_is_refused_by_name_and_a_dead_owners_is_taken_over(ledger
         assert ledger.read(queries.owner).pid == os.getpid()
 
 
-def test_a_held_ledger_whose_owner_is_not_written_yet_is_refused_as_well(ledger_path):
+def test_a_held_ledger_whose_owner_is_not_written_yet_is_refused_as_well(ledger_path, monkeypatch):
+    monkeypatch.setattr(ledger_module, "NAME_SECONDS", 0.1)
     with open_ledger(ledger_path, account="test") as ledger:
         ledger.write_now(ownership.clear_owner)
         with (
@@ -195,7 +197,8 @@ def test_a_held_ledger_whose_owner_is_not_written_yet_is_refused_as_well(ledger_
             pass
 
 
-def test_a_lock_is_refused_even_before_its_owner_has_made_the_file(ledger_path):
+def test_a_lock_is_refused_even_before_its_owner_has_made_the_file(ledger_path, monkeypatch):
+    monkeypatch.setattr(ledger_module, "NAME_SECONDS", 0.1)
     ledger_path.parent.mkdir()
     with (
         FileLock(f"{ledger_path}.lock"),

@@ -106,6 +106,7 @@ def test_a_row_that_is_taken_out_and_put_back(connection, steps):
     steps.run("a")
     enrolment.withdraw(connection, "spring", frozenset({"b"}))
     assert (steps.record("a").listed, steps.record("a").line) == (False, None)
+    assert (steps.record("b").listed, steps.record("b").line) == (True, 7)
     assert queries.unfinished(connection, "spring") == 1, "only what is listed counts"
     steps.enrol("a", location=Location(file="c.yaml", line=9))
     assert (steps.record("a").listed, steps.record("a").line) == (True, 9)
@@ -120,3 +121,53 @@ def test_what_changed_in_the_row_since_it_was_sent_is_kept_until_it_is_sent_agai
     assert queries.unfinished(connection, "spring") == 1
     steps.intend("a")
     assert steps.record("a").changed == ()
+
+
+def test_what_changed_is_forgotten_with_the_row_and_when_the_row_is_as_it_was(connection, steps):
+    entry = enrolment.Enrolment(
+        job=steps.job("a"), position=0, units_estimated=None, changed=("mode", "prompt")
+    )
+    steps.enrol("a", "b")
+    steps.run("a")
+    enrolment.enrol(connection, "spring", [entry])
+    enrolment.withdraw(connection, "spring", frozenset({"b"}))
+    assert (steps.record("a").listed, steps.record("a").changed) == (False, ())
+
+    enrolment.enrol(connection, "spring", [entry])
+    assert (steps.record("a").listed, steps.record("a").changed) == (True, ("mode", "prompt"))
+    steps.enrol("a")
+    assert steps.record("a").changed == ()
+
+
+def test_withdrawing_takes_no_other_campaigns_job_off_its_list(connection, steps):
+    steps.enrol("a", campaign="spring")
+    steps.enrol("b", campaign="autumn", location=Location(file="c.yaml", line=3))
+    steps.run("b")
+    enrolment.withdraw(connection, "spring", frozenset())
+    assert (steps.record("b").listed, steps.record("b").line) == (True, 3)
+    assert queries.job(connection, "a") is None
+
+
+def test_what_is_unfinished_and_where_each_job_stands(connection, steps):
+    steps.enrol("done", "failed", "pending", "gone")
+    steps.run("done")
+    steps.fail("failed")
+    steps.fail("gone")
+    enrolment.withdraw(connection, "spring", frozenset({"done", "failed", "pending"}))
+    assert queries.unfinished(connection, "spring") == 2
+    assert queries.unfinished(connection, "autumn") == 0
+    assert queries.states(connection, "spring") == {
+        "done": JobState.DONE,
+        "failed": JobState.FAILED,
+        "pending": JobState.PENDING,
+        "gone": JobState.FAILED,
+    }
+    assert queries.states(connection, "autumn") == {}
+
+
+def test_the_ids_of_later_attempts_are_known_by_whose_they_are(connection, steps):
+    steps.enrol("a", "b")
+    steps.fail("a")
+    steps.intend("a")
+    steps.intend("b")
+    assert queries.later_attempts(connection) == {"a-r2": "a"}

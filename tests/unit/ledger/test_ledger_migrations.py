@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,39 @@ def test_an_old_ledger_is_brought_up_to_date_with_all_it_holds(fixture, ledger_p
         assert speeches.speech(connection, "k1").calls_lost == 1
         with closing(open_for_writing(tmp_path / "fresh.sqlite3")) as fresh:
             assert shape(connection) == shape(fresh)
+
+
+def test_what_version_1_did_not_know_is_filled_in_carefully(ledger_path):
+    make(ledger_path, (VERSIONS / "1.sql").read_text(encoding="utf-8"))
+    with closing(open_for_writing(ledger_path)) as connection:
+        for record in queries.jobs(connection, "spring"):
+            assert (record.listed, record.line, record.changed) == (True, None, ())
+            assert {attempt.key_id for attempt in record.attempts} == {None}
+        spoken = speeches.speech(connection, "k1")
+        assert (spoken.external_task_id, spoken.call_units) == (None, Decimal("0.05"))
+        assert queries.spend(connection, "spring").reserved == Decimal("9.6") * 2 + Decimal("0.05")
+
+
+def test_all_that_version_2_holds_is_read(ledger_path):
+    make(ledger_path, (VERSIONS / "2.sql").read_text(encoding="utf-8"))
+    with open_for_reading(ledger_path) as connection:
+        done, retried = queries.job(connection, "welcome-en"), queries.job(connection, "welcome-de")
+        assert (done.listed, done.line, done.changed) == (True, 7, ("prompt",))
+        assert (retried.listed, retried.line, retried.changed) == (False, None, ())
+        assert [attempt.key_id for attempt in retried.attempts] == [None, "5d41402abc4b2a76"]
+        spoken = speeches.speech(connection, "k1")
+        assert (spoken.external_task_id, spoken.units_reserved) == ("welcome-en", Decimal("0.06"))
+        assert queries.ledger_id(connection) == "0123456789abcdef"
+
+
+def test_a_ledger_keeps_an_id_that_no_other_has(ledger_path, tmp_path):
+    def id_of(path: Path) -> str:
+        with closing(open_for_writing(path)) as connection:
+            return queries.ledger_id(connection)
+
+    assert len(id_of(ledger_path)) == 16
+    assert id_of(ledger_path) == id_of(ledger_path)
+    assert id_of(ledger_path) != id_of(tmp_path / "other.sqlite3")
 
 
 def test_a_fresh_ledger_records_its_migrations(connection):
@@ -155,6 +189,31 @@ def test_an_old_ledger_is_read_and_left_as_it_is(fixture, ledger_path):
     assert ledger_path.read_bytes() == before
 
 
+def test_an_old_ledger_that_is_in_use_is_read_with_what_is_not_in_the_file_yet(ledger_path):
+    make(ledger_path, (VERSIONS / "1.sql").read_text(encoding="utf-8"))
+    with closing(sqlite3.connect(ledger_path, isolation_level=None)) as older_program:
+        older_program.execute("PRAGMA journal_mode = WAL")
+        older_program.execute("UPDATE jobs SET why = 'only in the WAL' WHERE external_task_id = 'welcome-en'")
+        before = ledger_path.read_bytes()
+        with open_for_reading(ledger_path) as connection:
+            assert schema.version_of(connection) == schema.CURRENT_VERSION
+            assert queries.job(connection, "welcome-en").why == "only in the WAL"
+        assert ledger_path.read_bytes() == before
+        assert schema.version_of(older_program) == 1
+        older_program.execute("UPDATE jobs SET why = 'it goes on'")  # nothing of ours is in its way
+
+
+@pytest.mark.parametrize("opening", ["writing", "reading"])
+def test_an_old_ledger_with_a_part_missing_is_refused_untouched(ledger_path, opening):
+    make(ledger_path, (VERSIONS / "1.sql").read_text(encoding="utf-8") + "\nDROP TABLE speeches;")
+    with pytest.raises(LedgerError, match="no such table: speeches") as caught:
+        open_either(ledger_path, opening)
+    assert str(ledger_path) in caught.value.what
+    with closing(sqlite3.connect(ledger_path)) as rows:
+        assert schema.version_of(rows) == 1
+        assert "listed" not in {row[1] for row in rows.execute("PRAGMA table_info(jobs)")}
+
+
 @pytest.mark.parametrize("opening", ["writing", "reading"])
 @pytest.mark.parametrize(
     "trap",
@@ -166,8 +225,11 @@ def test_an_old_ledger_is_read_and_left_as_it_is(fixture, ledger_path):
 def test_a_file_that_would_run_something_of_its_own_is_refused(ledger_path, opening, trap):
     open_for_writing(ledger_path).close()
     make(ledger_path, trap)
-    with pytest.raises(LedgerMismatch, match="views or triggers"):
+    before = ledger_path.read_bytes()
+    with pytest.raises(LedgerMismatch, match="views or triggers") as caught:
         open_either(ledger_path, opening)
+    assert "--ledger" in caught.value.mend
+    assert ledger_path.read_bytes() == before
 
 
 def test_reading_where_no_ledger_is(tmp_path):

@@ -28,17 +28,6 @@ def test_jobs_that_share_a_position_are_each_read_once(connection, steps, monkey
     assert [record.external_task_id for record in queries.jobs(connection, "spring")] == list("abcde")
 
 
-def test_only_the_states_that_are_asked_for(connection, steps):
-    steps.enrol("pending", "done", "running")
-    steps.run("done")
-    steps.accept(steps.intend("running"))
-    wanted = frozenset({JobState.DONE, JobState.RUNNING})
-    assert [record.external_task_id for record in queries.jobs(connection, "spring", wanted)] == [
-        "done",
-        "running",
-    ]
-
-
 def test_counts_and_campaigns(connection, steps):
     steps.enrol("a", "b", "c", campaign="spring")
     steps.enrol("d", campaign="autumn")

@@ -26,8 +26,8 @@ def made(connection, key, units, seconds="3.2"):
     )
 
 
-def ask(connection, campaign):
-    speeches.asked(connection, "k", campaign, external_task_id="a", call_units=Decimal("0.05"))
+def ask(connection, campaign, *, job="a", units="0.05"):
+    speeches.asked(connection, "k", campaign, external_task_id=job, call_units=Decimal(units))
 
 
 def test_nothing_was_spent_yet(connection, steps):
@@ -155,7 +155,30 @@ def test_what_a_lost_or_figureless_call_may_have_cost_is_held_back(connection):
     assert queries.spend(connection, "spring").deducted == 0
 
 
+def test_a_figure_frees_what_was_held_back_for_its_call(connection):
+    ask(connection, "spring")
+    made(connection, "k", Decimal("0.04"))
+    spend = queries.spend(connection, "spring")
+    assert (spend.deducted, spend.reserved) == (Decimal("0.04"), 0)
+
+
+def test_a_text_is_shown_with_the_job_it_was_first_made_for_at_the_newest_price(connection):
+    ask(connection, "spring", job="first", units="0.05")
+    ask(connection, "spring", job="second", units="0.07")
+    record = speeches.speech(connection, "k")
+    assert (record.external_task_id, record.call_units) == ("first", Decimal("0.07"))
+    assert record.units_reserved == Decimal("0.14"), "two calls without an answer"
+
+
 def test_a_refused_call_holds_nothing_back(connection):
     ask(connection, "spring")
     speeches.not_made(connection, "k")
     assert queries.spend(connection, "spring").reserved == 0
+
+
+@pytest.mark.parametrize("figures", [(None, Decimal("0.05")), (Decimal("0.05"), None)])
+def test_a_call_without_a_figure_is_not_hidden_by_one_with_a_figure(connection, figures):
+    for units in figures:
+        ask(connection, "spring")
+        made(connection, "k", units)
+    assert queries.spend(connection, "spring").committed == Decimal("0.10")

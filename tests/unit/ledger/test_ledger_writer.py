@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from manifest_runner.errors import LedgerBusy, LedgerError, LedgerMismatch
-from manifest_runner.ledger import Owner, enrolment, open_for_reading, open_ledger, ownership, queries
+from manifest_runner.ledger import Owner, enrolment, open_for_reading, open_ledger, ownership, queries, writes
 from manifest_runner.ledger.connection import open_for_writing
 from manifest_runner.ledger.speeches import asked
 from manifest_runner.ledger.writer import Writer
-from manifest_runner.models import Job, utc_now
+from manifest_runner.models import Job, JobState, utc_now
 
 
 def entry(key: str) -> enrolment.Enrolment:
@@ -118,6 +118,34 @@ def test_a_ledger_is_one_accounts(path):
     with pytest.raises(LedgerMismatch, match="sandbox") as mismatch, open_ledger(path, account="kling:host"):
         pass
     assert mismatch.value.exit_code == 2
+    with open_for_reading(path) as connection:
+        assert queries.account(connection) == "sandbox", "a refusal binds it to nobody else"
+
+
+def test_an_attempt_binds_a_ledger_for_good_and_a_row_does_not(connection, steps):
+    ownership.bind_account(connection, "sandbox")
+    steps.enrol("a")
+    assert not queries.anything_sent(connection)
+    ownership.refuse_other_account(connection, "kling:host")
+    ownership.bind_account(connection, "kling:host")
+    assert queries.account(connection) == "kling:host"
+
+    attempt = steps.intend("a")
+    writes.not_created(connection, attempt.attempt_id, JobState.PENDING, "no connection was made")
+    assert queries.anything_sent(connection)
+    ownership.refuse_other_account(connection, "kling:host")
+    for refused in (ownership.refuse_other_account, ownership.bind_account):
+        with pytest.raises(LedgerMismatch, match="jobs of kling:host; this run is for sandbox") as caught:
+            refused(connection, "sandbox")
+        assert "--ledger" in caught.value.mend
+    assert queries.account(connection) == "kling:host"
+
+
+def test_a_ledger_that_knows_no_account_yet_refuses_none(connection, steps):
+    steps.enrol("a")
+    steps.intend("a")
+    ownership.refuse_other_account(connection, "sandbox")
+    assert queries.account(connection) is None
 
 
 def test_a_ledger_by_another_name_is_the_same_ledger(path):
@@ -151,6 +179,13 @@ def test_nothing_is_written_after_the_end(path):
 def test_only_its_owner_can_look_into_the_folder(path):
     with open_ledger(path, account="test"):
         assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_was_there_keeps_its_permissions(path):
+    path.parent.mkdir()
+    path.parent.chmod(0o755)
+    with open_ledger(path, account="test"):
+        assert path.parent.stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize(

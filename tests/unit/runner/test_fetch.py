@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from result_server import (
     ETAG,
+    Asked,
     ResultServer,
     envelope,
     names_in,
@@ -32,6 +34,7 @@ from manifest_runner.runner.fetch import TRIES, Fetcher
 from manifest_runner.runner.plan import Action, Step
 from manifest_runner.runner.run import RunOptions, Service, carry_out
 from manifest_runner.service import ApiKey, AvatarClient, open_result
+from manifest_runner.service import download as download_module
 from manifest_runner.service import retry as retry_module
 
 TASK = "870123456789012345"
@@ -159,6 +162,28 @@ async def test_a_connection_lost_before_any_answer(desk):
     assert (desk.folder / "welcome.mp4").read_bytes() == VIDEO
 
 
+async def test_without_progress_a_fresh_address_is_the_better_try(desk):
+    await desk.fetch(result(VIDEO, until=HALF), silence, silence, result(VIDEO))
+    assert ranges(desk) == [None, *[f"bytes={HALF}-"] * 2, None]
+    assert desk.server.look_ups == [TASK] * 2
+    assert (desk.folder / "welcome.mp4").read_bytes() == VIDEO
+
+
+async def test_one_download_is_not_gone_on_with_without_end(desk, monkeypatch):
+    """A stream that brings a little more each time: a bound on its resumes, and one on the tries, and no more."""
+    monkeypatch.setattr(fetch_module, "RESUMES", 2)
+
+    def a_byte_more(asked: Asked) -> bytes:
+        start = int(asked.headers.get("range", "bytes=0-")[6:-1])
+        return result(VIDEO, until=start + 1)(asked)
+
+    with pytest.raises(FetchError, match=f"of {len(VIDEO)} bytes|broke off"):
+        await desk.fetch(a_byte_more)
+    assert ranges(desk) == [None, "bytes=1-", "bytes=2-"] * TRIES
+    assert desk.job.state is JobState.RENDERED
+    assert desk.holds()
+
+
 @pytest.mark.parametrize("etag", [None, 'W/"v1"'], ids=["none", "weak"])
 async def test_without_a_tag_to_trust_it_starts_again(desk, etag):
     await desk.fetch(result(VIDEO, etag=etag, until=HALF), result(VIDEO, etag=etag))
@@ -226,18 +251,6 @@ async def test_a_cut_video_of_unknown_size_is_found_out(desk):
     assert (desk.folder / "welcome.mp4").read_bytes() == VIDEO
 
 
-async def test_a_video_that_grows_without_end(desk, monkeypatch):
-    monkeypatch.setattr(fetch_module, "LARGEST_RESULT", 5000)
-
-    def endless(asked) -> bytes:
-        return b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n" + VIDEO[:4000] + bytes(50_000)
-
-    with pytest.raises(FetchError, match="larger than 5000 bytes"):
-        await desk.fetch(endless)
-    assert desk.job.state is JobState.RENDERED
-    assert not (desk.folder / "welcome.mp4").exists()
-
-
 @pytest.mark.parametrize(
     "url", ["http://10.0.0.1/v.mp4", "https://169.254.169.254/latest", "file:///etc/passwd", "https://"]
 )
@@ -303,7 +316,7 @@ async def test_a_task_the_service_no_longer_knows_is_expired(desk):
 
 
 async def test_gone_once_in_between_is_not_expired(desk):
-    """Only when nothing but "gone" was said is the job given up: its state can't be taken back."""
+    """Only when nothing but "gone" was said is the job given up."""
     with pytest.raises(FetchError):
         await desk.fetch(plain(404), HTML, plain(404))
     assert len(desk.server.downloads()) == TRIES
@@ -375,14 +388,15 @@ async def test_a_link_in_place_of_the_part_is_not_written_through(desk, tmp_path
     assert desk.holds("welcome.mp4")
 
 
-async def test_a_link_that_leaves_the_output_folder_is_refused(desk, tmp_path):
+@pytest.mark.parametrize("output", ["de/welcome.mp4", "de/spring/welcome.mp4"])
+async def test_a_link_that_leaves_the_output_folder_is_refused(desk, tmp_path, output):
     outside = tmp_path / "elsewhere"
     outside.mkdir()
     desk.folder.mkdir()
     (desk.folder / "de").symlink_to(outside, target_is_directory=True)
     with pytest.raises(FetchError, match="leads outside the output folder"):
-        await desk.fetch(result(VIDEO), output="de/welcome.mp4")
-    assert names_in(outside) == []
+        await desk.fetch(result(VIDEO), output=output)
+    assert names_in(outside) == [], "no folder either"
     assert desk.job.state is JobState.RENDERED
     assert desk.server.downloads() == [], "nothing is downloaded that has no place to go"
 
@@ -426,13 +440,7 @@ async def test_the_freshest_description_at_hand_saves_a_look_up(desk):
     desk.server.put(TASK, "succeed", videos=[{"id": "1", "url": f"{desk.server.url}/v.mp4"}])
     task = await desk.client.get(TASK)
     assert task.status is ServiceStatus.SUCCEED
-    fetcher = Fetcher(
-        ledger=desk.ledger,
-        client=desk.client,
-        open_result=partial(open_result, base_url=desk.server.url),
-        folder=desk.folder,
-    )
-    await fetcher.fetch(attempt, "welcome.mp4", task)
+    await desk.fetcher.fetch(attempt, "welcome.mp4", task)
     assert desk.server.look_ups == [TASK], "the one of this test"
     assert desk.job.state is JobState.DONE
 
@@ -440,23 +448,31 @@ async def test_the_freshest_description_at_hand_saves_a_look_up(desk):
 # -- what only looks as if it were gone -------------------------------------------------------------------------------
 
 
-async def test_a_gateways_refusal_is_not_an_expired_video(desk):
-    with pytest.raises(FetchError, match="HTTP 403"):
-        await desk.fetch(plain(403, b"<html>Blocked by policy</html>"))
+@pytest.mark.parametrize("status", [401, 403, 429, 451, 500, 503])
+async def test_a_gateways_refusal_is_not_an_expired_video(desk, status):
+    with pytest.raises(FetchError, match=f"HTTP {status}") as caught:
+        await desk.fetch(plain(status, b"<html>Blocked by policy</html>"))
+    assert not caught.value.expired
     assert desk.job.state is JobState.RENDERED
+    assert len(desk.server.downloads()) == TRIES
 
 
-@pytest.mark.parametrize("url", ["https://cdn.example/视频.mp4", "https://cdn.example/" + "x" * 9000])
+@pytest.mark.parametrize(
+    "url",
+    ["https://cdn.example/视频.mp4", "https://cdn.example/" + "x" * 9000, ""],
+    ids=["unreadable", "long", "empty"],
+)
 async def test_an_address_that_is_of_no_use_is_not_an_expired_video(desk, url):
     with pytest.raises(FetchError, match="no usable address"):
         await desk.fetch(videos=[{"id": "1", "url": url}])
     assert desk.job.state is JobState.RENDERED
 
 
-async def test_a_task_that_is_said_to_be_at_it_again_is_not_an_expired_video(desk):
+@pytest.mark.parametrize("status", ["processing", "failed", "on_hold"])
+async def test_a_task_that_is_no_longer_said_to_have_succeeded_is_not_an_expired_video(desk, status):
     attempt = rendered(desk.ledger, "welcome", TASK)
-    desk.server.put(TASK, "processing")
-    with pytest.raises(FetchError, match="now says 'processing'"):
+    desk.server.put(TASK, status)
+    with pytest.raises(FetchError, match=f"now says '{status}'"):
         await desk.fetcher.fetch(attempt, "welcome.mp4", None)
     assert desk.job.state is JobState.RENDERED
 
@@ -470,31 +486,63 @@ async def test_an_expired_result_that_turns_up_is_kept(desk):
     assert (desk.folder / "welcome.mp4").read_bytes() == VIDEO
 
 
-async def test_a_video_that_can_not_be_fetched_once_more_stays_done(desk):
+@pytest.mark.parametrize(("trouble", "gone"), [(plain(404), True), (HTML, False)], ids=["gone", "page"])
+@pytest.mark.parametrize("state", [JobState.DONE, JobState.EXPIRED])
+async def test_a_fetch_once_more_that_fails_leaves_the_job_what_it_was(desk, state, trouble, gone):
+    await desk.fetch(result(VIDEO) if state is JobState.DONE else plain(404))
+    before, events = desk.job, desk.ledger.read(queries.events_of, "welcome")
+    assert before.state is state
+    desk.server.files["/v.mp4"] = [trouble]
+    with pytest.raises(FetchError) as caught:
+        await desk.fetcher.fetch(before.attempt, "welcome.mp4", None)
+    assert caught.value.expired is gone, "whoever asked learns whether the service still has it"
+    assert desk.job == before
+    assert desk.ledger.read(queries.events_of, "welcome") == events
+
+
+async def test_a_video_that_was_deleted_here_is_fetched_once_more(desk):
     await desk.fetch(result(VIDEO))
     (desk.folder / "welcome.mp4").unlink()
-    desk.server.files["/v.mp4"] = [plain(404)]
-    with pytest.raises(FetchError) as caught:
-        await desk.fetcher.fetch(desk.job.attempt, "welcome.mp4", None)
-    assert caught.value.expired
-    assert desk.job.state is JobState.DONE
+    desk.server.files["/v.mp4"] = [result(OTHER)]
+    await desk.fetcher.fetch(desk.job.attempt, "welcome.mp4", None)
+    assert (desk.folder / "welcome.mp4").read_bytes() == OTHER
+    assert (desk.job.state, desk.job.sha256) == (JobState.DONE, hashlib.sha256(OTHER).hexdigest())
+
+
+async def test_an_attempt_that_is_of_no_job_can_not_be_fetched(desk):
+    attempt = rendered(desk.ledger, "welcome", TASK)
+    with pytest.raises(ValueError, match="attempt welcome has no job"):
+        await desk.fetcher.fetch(replace(attempt, external_task_id="other"), "welcome.mp4", None)
+    assert desk.server.asked == []
 
 
 # -- the watermarked copy ---------------------------------------------------------------------------------------------
 
 
-async def test_a_copy_that_is_gone_leaves_the_video_that_is_here(desk):
+@pytest.mark.parametrize("trouble", [plain(404), plain(500), HTML], ids=["gone", "trouble", "page"])
+async def test_a_copy_that_does_not_come_leaves_the_video_that_is_here(desk, trouble):
     with pytest.raises(FetchError, match="the video is here, but not its watermarked copy"):
-        await desk.fetch(result(VIDEO), marked=[plain(404)])
+        await desk.fetch(result(VIDEO), marked=[trouble])
     assert (desk.folder / "welcome.mp4").read_bytes() == VIDEO
-    assert (desk.job.state, desk.job.watermark_file) == (JobState.DONE, None)
-    assert [asked.target for asked in desk.server.downloads()].count("/v.mp4") == 1
+    assert desk.holds("welcome.mp4")
+    assert (desk.job.state, desk.job.file, desk.job.watermark_file) == (JobState.DONE, "welcome.mp4", None)
+    assert desk.job.sha256 == hashlib.sha256(VIDEO).hexdigest()
+    assert len(desk.server.downloads("/v.mp4")) == 1
+    assert len(desk.server.downloads("/w.mp4")) == TRIES
+
+
+async def test_a_copy_that_comes_at_a_later_try(desk):
+    await desk.fetch(result(VIDEO), marked=[plain(404), HTML, result(OTHER)])
+    assert (desk.job.file, desk.job.watermark_file) == ("welcome.mp4", "welcome.watermark.mp4")
+    assert len(desk.server.downloads("/v.mp4")) == 1
+    assert desk.server.look_ups == [TASK] * 3, "a fresh address for each try"
 
 
 async def test_a_copy_that_was_not_asked_for_is_not_fetched(desk):
     await desk.fetch(result(VIDEO), marked=[result(OTHER)], wanted=False)
     assert desk.holds("welcome.mp4")
     assert desk.job.watermark_file is None
+    assert desk.server.downloads("/w.mp4") == []
 
 
 # -- what lies in the way ---------------------------------------------------------------------------------------------
@@ -503,33 +551,30 @@ async def test_a_copy_that_was_not_asked_for_is_not_fetched(desk):
 async def test_a_pipe_at_the_final_name_is_kept_aside_unread(desk):
     desk.folder.mkdir()
     os.mkfifo(desk.folder / "welcome.mp4")
-    async with asyncio.timeout(5):
-        await desk.fetch(result(VIDEO))
+    other_end = os.open(
+        desk.folder / "welcome.mp4", os.O_RDWR
+    )  # a fetch that reads it can be let go by closing
+    try:
+        async with asyncio.timeout(5):
+            await desk.fetch(result(VIDEO))
+    finally:
+        os.close(other_end)
     assert (desk.folder / "welcome.kept-1.mp4").is_fifo()
     assert (desk.folder / "welcome.mp4").read_bytes() == VIDEO
 
 
 async def test_a_folder_at_the_final_name_is_kept_aside(desk):
-    (desk.folder / "welcome.mp4").mkdir(parents=True)
+    desk.put("welcome.mp4/notes.txt", b"three days of work")
     await desk.fetch(result(VIDEO))
-    assert (desk.folder / "welcome.kept-1.mp4").is_dir()
-
-
-async def test_no_folder_is_made_outside(desk, tmp_path):
-    outside = tmp_path / "elsewhere"
-    outside.mkdir()
-    desk.folder.mkdir()
-    (desk.folder / "de").symlink_to(outside, target_is_directory=True)
-    with pytest.raises(FetchError, match="leads outside the output folder"):
-        await desk.fetch(result(VIDEO), output="de/spring/welcome.mp4")
-    assert names_in(outside) == []
+    assert (desk.folder / "welcome.mp4").read_bytes() == VIDEO
+    assert (desk.folder / "welcome.kept-1.mp4/notes.txt").read_bytes() == b"three days of work"
 
 
 @pytest.mark.parametrize("output", ["/abs/welcome.mp4", "../welcome.mp4", "a/../../welcome.mp4", "."])
 async def test_a_ledgers_path_that_leads_outside_is_refused(desk, output):
     with pytest.raises(FetchError, match="leads outside"):
         await desk.fetch(result(VIDEO), output=output)
-    assert names_in(desk.folder) == []
+    assert not desk.folder.exists(), "it is refused before anything is made"
 
 
 async def test_a_file_where_a_folder_belongs_is_that_jobs_trouble(desk):
@@ -543,16 +588,38 @@ async def test_a_file_where_a_folder_belongs_is_that_jobs_trouble(desk):
 # -- sizes ------------------------------------------------------------------------------------------------------------
 
 
-def endless(asked) -> bytes:
-    return b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n" + VIDEO[:4000] + bytes(50_000)
+def endless(asked: Asked) -> bytes:
+    """With a tag, so that nothing but its size keeps the download from being gone on with."""
+    head = f"HTTP/1.1 200 X\r\nconnection: close\r\netag: {ETAG}\r\n\r\n"
+    return head.encode() + VIDEO[:4000] + bytes(50_000)
 
 
-async def test_too_large_is_downloaded_once_and_leaves_no_part(desk, monkeypatch):
-    monkeypatch.setattr(fetch_module, "LARGEST_RESULT", 5000)
-    with pytest.raises(FetchError, match="larger than 5000 bytes"):
-        await desk.fetch(endless)
+@pytest.mark.parametrize("answer", [endless, result(bytes(10_000))], ids=["no length", "length given"])
+async def test_too_large_is_downloaded_once_and_leaves_no_part(desk, monkeypatch, answer):
+    monkeypatch.setattr(download_module, "LARGEST_RESULT", 5000)
+    with pytest.raises(FetchError, match=r"any video|no video of this service"):
+        await desk.fetch(answer)
     assert len(desk.server.downloads()) == 1
     assert names_in(desk.folder) == []
+
+
+@pytest.mark.parametrize("grows", [False, True])
+async def test_a_weak_tag_resumes_nothing(desk, grows):
+    stops = iter(range(HALF, len(VIDEO)))
+    stop = (lambda: next(stops)) if grows else (lambda: HALF)
+    with pytest.raises(FetchError):
+        await desk.fetch(lambda asked: result(VIDEO, etag='W/"v1"', until=stop())(asked))  # noqa: PLW0108
+    assert len(desk.server.downloads()) == TRIES
+
+
+async def test_a_place_that_leads_outside_is_not_asked_for_five_times(desk, tmp_path):
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    desk.folder.mkdir()
+    (desk.folder / "de").symlink_to(outside, target_is_directory=True)
+    with pytest.raises(FetchError):
+        await desk.fetch(result(VIDEO), output="de/welcome.mp4")
+    assert len(desk.server.look_ups) == 1
 
 
 async def test_an_expired_result_leaves_no_part(desk):

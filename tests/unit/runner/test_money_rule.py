@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -21,7 +22,7 @@ from manifest_runner.runner.prepare import Prepared
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.stop import Stop
 from manifest_runner.runner.submit import Accepted, Over, SendAgain, Submitter
-from manifest_runner.service import ApiKey, AvatarClient, CreateRequest, Timeouts
+from manifest_runner.service import ApiKey, AvatarClient, CreateRequest, KeyPair, Timeouts
 
 JOB = Job(external_task_id="welcome", image="a.png", sound_file="a.mp3", output="welcome.mp4")
 SETTLE = 0.4
@@ -120,6 +121,7 @@ class Desk:
             units_estimated=Decimal("1.2"),
             units_reserved=Decimal("1.2"),
             settle_seconds=SETTLE,
+            key_id="key-1",
         )
         return await self.submitter.send(prepared, "test")
 
@@ -131,14 +133,15 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    credentials = getattr(request, "param", ApiKey("k" * 20))
     service, stop = ScriptedService(), Stop()
     server = await asyncio.start_server(service.handle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     with open_ledger(tmp_path / "ledger.sqlite3", account="test") as ledger:
         entry = enrolment.Enrolment(job=JOB, position=0, units_estimated=None)
         ledger.write_now(enrolment.enrol, "c", [entry])
-        async with AvatarClient(url, ApiKey("k" * 20), timeouts=Timeouts(create_seconds=2)) as client:
+        async with AvatarClient(url, credentials, timeouts=Timeouts(create_seconds=2)) as client:
             yield Desk(
                 Submitter(ledger=ledger, client=client, stop=stop, shelter=Shelter()), service, ledger, stop
             )
@@ -149,7 +152,8 @@ async def test_a_plain_answer(desk):
     assert isinstance(await desk.send("ok"), Accepted)
     assert desk.went() == [JobState.PENDING, JobState.SUBMITTING, JobState.RUNNING]
     assert (desk.service.posts, desk.service.lookups) == (1, 0)
-    assert desk.job().attempt.task_id == "870123456789012345"
+    assert (desk.job().attempt.task_id, desk.job().attempt.key_id) == ("870123456789012345", "key-1")
+    assert (desk.submitter.calls, desk.submitter.accepted) == (1, 1)
 
 
 @pytest.mark.parametrize("answer", ["502 though created", "lost though created", "cut", "lands later"])
@@ -170,6 +174,7 @@ async def test_only_a_second_not_there_lets_the_same_id_be_sent_again(desk):
     assert isinstance(await desk.send("ok"), Accepted)
     attempts = desk.job().attempts
     assert [(attempt.attempt_id, attempt.posts) for attempt in attempts] == [("welcome", 2)]
+    assert (desk.submitter.calls, desk.submitter.accepted) == (2, 1), "one of the two POSTs made a task"
 
 
 async def test_a_task_older_than_our_intent_is_somebody_elses(desk):
@@ -193,6 +198,37 @@ async def test_refused_for_good(desk, answer, lookups):
     assert isinstance(await desk.send(answer), Over)
     assert (desk.job().state, desk.service.lookups) == (JobState.REJECTED, lookups)
     assert desk.job().attempt.code == int(answer[4:])
+    assert desk.job().why.endswith(": m"), "the service's own words are kept"
+    assert (desk.submitter.calls, desk.submitter.accepted) == (1, 0)
+
+
+@pytest.mark.parametrize("answer", ["500/1201", "200/1201", "500/1200", "503/5001", "400/4711"])
+async def test_a_refusal_that_http_or_the_code_does_not_bear_out_is_in_doubt(desk, answer):
+    """It is waited out and looked up twice, like a lost answer; only then may the same id be sent again."""
+    started = time.monotonic()
+    sent = await desk.send(answer)
+    assert time.monotonic() - started >= SETTLE
+    assert isinstance(sent, SendAgain)
+    assert sent.cause is Cause.NOT_FOUND
+    assert (desk.service.posts, desk.service.lookups, desk.job().state) == (1, 2, JobState.PENDING)
+
+
+@pytest.mark.parametrize("desk", [KeyPair("a" * 20, "s" * 20)], indirect=True)
+async def test_a_token_that_was_refused_and_made_anew_costs_no_attempt(desk):
+    sent = await desk.send("401/1004")
+    assert isinstance(sent, SendAgain)
+    assert sent.cause is Cause.TOKEN_RENEWED
+    assert (desk.job().state, desk.stop.reason) == (JobState.PENDING, None)
+    assert isinstance(await desk.send("ok"), Accepted)
+    assert [(attempt.number, attempt.posts) for attempt in desk.job().attempts] == [(1, 2)]
+
+
+@pytest.mark.parametrize("desk", [KeyPair("a" * 20, "s" * 20)], indirect=True)
+async def test_a_new_token_that_is_refused_too_stops_the_run(desk):
+    await desk.send("401/1004")
+    assert isinstance(await desk.send("401/1004"), Over)
+    assert isinstance(desk.stop.reason, CredentialsError)
+    assert (desk.service.posts, desk.job().state) == (2, JobState.PENDING)
 
 
 @pytest.mark.parametrize(("answer", "cause"), [("429/1303", Cause.NO_SLOT), ("429/1302", Cause.TOO_FAST)])
@@ -230,7 +266,34 @@ async def test_after_a_crash_the_service_is_asked_before_anything_else(desk):
     assert desk.service.posts == 0
 
 
+async def test_where_nobody_listens_nothing_was_sent(desk):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    async with AvatarClient(f"http://127.0.0.1:{port}", ApiKey("k" * 20)) as client:
+        desk.submitter = Submitter(ledger=desk.ledger, client=client, stop=desk.stop, shelter=Shelter())
+        sent = await desk.send()
+    assert isinstance(sent, SendAgain)
+    assert sent.cause is Cause.NO_CONNECTION
+    assert (desk.job().state, desk.submitter.accepted) == (JobState.PENDING, 0)
+
+
 async def test_a_run_that_is_stopping_sends_nothing_more(desk):
     desk.stop.now(AccountPaused("enough"))
     assert isinstance(await desk.send("ok"), Over)
     assert (desk.service.posts, desk.job().state) == (0, JobState.PENDING)
+
+
+async def test_a_task_of_an_earlier_run_is_not_one_that_this_run_created(desk):
+    intent = writes.Intent(
+        job=JOB,
+        fingerprint="1:f",
+        fingerprint_parts={},
+        settle_seconds=SETTLE,
+        units_estimated=None,
+        units_reserved=Decimal(1),
+        why="a run that was killed",
+    )
+    attempt = desk.ledger.write_now(writes.intend, intent)
+    desk.service.tasks["welcome"] = time.time_ns() // 1_000_000
+    assert isinstance(await desk.submitter.resolve(attempt), Accepted)
+    assert (desk.submitter.calls, desk.submitter.accepted) == (0, 0)

@@ -83,6 +83,11 @@ def record(state: JobState, key: str = "welcome", *, sent: bool = True) -> JobRe
     )
 
 
+def ended(record: JobRecord) -> JobRecord:
+    """The record with its attempt's end, at noon."""
+    return replace(record, attempts=(replace(record.attempts[0], ended_at=NOON),))
+
+
 @pytest.mark.parametrize(
     ("state", "edited", "retry", "missing", "action"),
     [
@@ -200,27 +205,43 @@ def test_a_text_is_estimated_by_its_length(text, language, speed, low, expected,
 
 
 @pytest.mark.parametrize(
-    ("days", "retry", "action"),
+    ("age", "retry", "action"),
     [
-        (1, (), Action.FETCH),
-        (29, (), Action.FETCH),
-        (30, (), Action.HOLD),
-        (1, (Retry.EXPIRED,), Action.SEND),
+        (timedelta(days=1), (), Action.FETCH),
+        (timedelta(days=30) - timedelta(seconds=1), (), Action.FETCH),
+        (timedelta(days=30), (), Action.HOLD),
+        (timedelta(days=1), (Retry.CHANGED, Retry.FAILED, Retry.REJECTED), Action.FETCH),
+        (timedelta(days=1), (Retry.EXPIRED,), Action.SEND),
+        (timedelta(days=31), (Retry.EXPIRED,), Action.SEND),
     ],
 )
-def test_an_expired_result_is_asked_for_again_as_long_as_it_may_be_there(days, retry, action):
-    expired = record(JobState.EXPIRED)
-    expired = replace(expired, attempts=(replace(expired.attempts[0], ended_at=NOON),))
+def test_an_expired_result_is_asked_for_again_as_long_as_it_may_be_there(age, retry, action):
+    expired = ended(record(JobState.EXPIRED))
     (step,) = make_plan(
         [job()],
         {"welcome": facts()},
         {"welcome": expired},
         retry=retry,
         rates=DEFAULT_RATES,
-        now=NOON + timedelta(days=days),
+        now=NOON + age,
     )
     assert step.action is action
-    assert ("costs nothing" in step.why) == (action is Action.FETCH)
+    assert step.why.startswith("because")
+    assert ("asked for once more, which costs nothing" in step.why) == (action is Action.FETCH)
+    assert ("--retry expired" in step.why) == (action is Action.HOLD)
+    assert (step.estimate is not None) == (action is Action.SEND), "only what is sent costs"
+
+
+def test_by_the_clock_of_now_where_no_other_is_given():
+    long_ago = replace(record(JobState.EXPIRED).attempts[0], ended_at=datetime(2020, 1, 1, tzinfo=UTC))
+    expired = replace(record(JobState.EXPIRED), attempts=(long_ago,))
+    (step,) = make_plan([job()], {"welcome": facts()}, {"welcome": expired}, rates=DEFAULT_RATES)
+    assert step.action is Action.HOLD
+
+
+def test_an_expired_job_whose_row_is_gone_is_left_alone():
+    expired = ended(record(JobState.EXPIRED))
+    assert make_plan([], {}, {"welcome": expired}, rates=DEFAULT_RATES, now=NOON) == []
 
 
 def test_a_row_that_was_not_accepted_yet_has_not_changed():
@@ -237,6 +258,9 @@ def test_a_done_video_stays_where_it_is_when_its_output_changes():
     assert step.action is Action.SKIP
     assert "welcome.mp4" in step.why
     assert "stays at old.mp4" in step.why
+    unmoved = replace(record(JobState.DONE), output="welcome.mp4", file="welcome.mp4")
+    (step,) = make_plan([job()], {"welcome": facts()}, {"welcome": unmoved}, rates=DEFAULT_RATES)
+    assert (step.action, step.why) == (Action.SKIP, "done")
 
 
 def test_another_file_in_a_videos_place_is_left_to_a_person():
@@ -248,4 +272,21 @@ def test_another_file_in_a_videos_place_is_left_to_a_person():
         rates=DEFAULT_RATES,
     )
     assert step.action is Action.HOLD
-    assert "no longer the file" in step.why
+    assert "old.mp4 is no longer the file that was fetched" in step.why
+    assert "unpaid" in step.why
+
+
+@pytest.mark.parametrize(
+    ("state", "retry", "action"),
+    [(JobState.RENDERED, (), Action.FETCH), (JobState.DONE, (Retry.CHANGED,), Action.SEND)],
+)
+def test_another_file_holds_up_nothing_that_is_to_be_done_anyway(state, retry, action):
+    (step,) = make_plan(
+        [job()],
+        {"welcome": facts(EDITED)},
+        {"welcome": record(state)},
+        altered_files=["welcome"],
+        retry=retry,
+        rates=DEFAULT_RATES,
+    )
+    assert step.action is action

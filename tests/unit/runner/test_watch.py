@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from result_server import API, ResultServer, envelope, plain, running, silence
@@ -42,10 +43,14 @@ class Desk:
             ledger=self.ledger, client=self.client, stop=self.stop, pace=pace, task_timeout=task_timeout
         )
         attempts = [running(self.ledger, f"job-{task_id}", task_id) for task_id in task_ids]
-        waits = [asyncio.create_task(watcher.ended(attempt)) for attempt in attempts]
-        self.looking = asyncio.create_task(watcher.run())
-        self._tasks += [*waits, self.looking]
+        *waits, self.looking = self.also(*(watcher.ended(attempt) for attempt in attempts), watcher.run())
         return waits
+
+    def also(self, *work: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
+        """Start what has to be over when the test is."""
+        tasks = [asyncio.create_task(each) for each in work]
+        self._tasks += tasks
+        return tasks
 
     async def ended(self, *waits: asyncio.Task):
         """What the waits came to; the first one's when there is only one."""
@@ -356,15 +361,61 @@ def test_the_older_the_tasks_the_slower_the_looks(age, seconds):
     assert Pace(shortest=1, longest=10).interval(age) == pytest.approx(seconds)
 
 
-async def test_a_look_up_that_fails_does_not_hide_other_tasks(desk):
+@pytest.mark.parametrize(
+    "trouble",
+    [plain(500, b"<html>Oops</html>"), silence, envelope(None, code=5001, status=503)],
+    ids=["gateway", "no answer", "maintenance"],
+)
+async def test_a_look_up_that_fails_does_not_hide_other_tasks(desk, trouble):
     server = desk.server
     server.unlisted = {"1", "2"}
-    server.look_up_trouble["1"] = plain(500, b"<html>Oops</html>")
+    server.look_up_trouble["1"] = trouble
     server.put("2", "succeed")
     first, second = desk.watch("1", "2")
-    async with asyncio.timeout(1):
-        assert (await second).status is ServiceStatus.SUCCEED
+    assert (await desk.ended(second)).status is ServiceStatus.SUCCEED
     assert not first.done()
+    del server.look_up_trouble["1"]
+    server.put("1", "failed")
+    assert (await desk.ended(first)).status is ServiceStatus.FAILED
+
+
+async def test_look_ups_that_fail_take_no_turns_of_others(desk, monkeypatch):
+    monkeypatch.setattr(watch_module, "MOST_SINGLE_LOOKUPS", 2)
+    broken = [f"broken-{number}" for number in range(4)]
+    desk.server.look_up_trouble = dict.fromkeys(broken, silence)
+    desk.server.put("there", "succeed")
+    desk.server.unlisted = {"there"}
+    *others, wait = desk.watch(*broken, "there")
+    assert (await desk.ended(wait)).task_id == "there"
+    assert not any(other.done() for other in others)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (envelope(None, code=1000, status=401), CredentialsError),
+        (envelope(None, code=1102, status=429), AccountPaused),
+    ],
+)
+async def test_a_look_up_that_is_refused_as_every_call_would_be_stops_the_run(desk, trouble, reason):
+    desk.server.unlisted = {TASK}
+    desk.server.look_up_trouble[TASK] = trouble
+    (wait,) = desk.watch(TASK)
+    await asyncio.wait_for(desk.looking, PATIENCE)
+    assert type(desk.stop.reason) is reason
+    assert not wait.done()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_two_attempts_that_were_given_the_same_task_both_learn_its_end(desk, listed):
+    """A confused service; that the one ends must not leave the other waiting for ever."""
+    desk.server.unlisted = set() if listed else {TASK}
+    watcher = Watcher(ledger=desk.ledger, client=desk.client, stop=desk.stop, pace=QUICK, task_timeout=60)
+    attempts = [running(desk.ledger, key, TASK) for key in ("a", "b")]
+    waits = desk.also(*(watcher.ended(attempt) for attempt in attempts), watcher.run())[:2]
+    await desk.looks(2)
+    desk.server.put(TASK, "succeed")
+    assert [task.task_id for task in await desk.ended(*waits)] == [TASK, TASK]
 
 
 async def test_nor_does_it_stop_the_run(desk, monkeypatch):
@@ -382,3 +433,13 @@ async def test_a_second_unknown_word_is_recorded_too(desk):
     await desk.until(lambda: desk.attempt().service_status is ServiceStatus.UNKNOWN)
     desk.server.put(TASK, "on_hold")
     await desk.until(lambda: desk.attempt().service_message == "an unknown status: on_hold")
+
+
+async def test_look_ups_that_are_too_fast_end_the_round(desk):
+    ids = [f"87{number:04}" for number in range(8)]
+    desk.server.unlisted = set(ids)
+    desk.server.look_up_trouble = dict.fromkeys(ids, envelope(None, code=1302, status=429))
+    desk.watch(*ids)
+    await desk.looks(3)
+    rounds = "".join("L" if asked.path == API else "." for asked in desk.server.asked)
+    assert "..." not in rounds
