@@ -12,7 +12,19 @@ import click
 from manifest_runner import __version__
 from manifest_runner.errors import ManifestRunnerError
 
-COMMANDS = ("init", "validate", "plan", "run", "retry", "status", "report", "explain", "schema", "sandbox")
+COMMANDS = (
+    "init",
+    "validate",
+    "plan",
+    "run",
+    "retry",
+    "adopt",
+    "status",
+    "report",
+    "explain",
+    "schema",
+    "sandbox",
+)
 
 
 class LazyGroup(click.Group):

@@ -38,6 +38,9 @@ import click
 @click.option(
     "--allow-private-media", is_flag=True, help="Fetch media URLs that lead to private addresses too."
 )
+@click.option(
+    "--allow-local-callbacks", is_flag=True, help="Post callbacks to receivers on this machine too."
+)
 @click.option("--verbose", is_flag=True, help="One line for each request.")
 def command(port: int, retention: float, **options: Any) -> int:
     """Serve the Avatar API on this machine, with real previews in place of real videos. Costs nothing.

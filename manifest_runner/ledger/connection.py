@@ -21,6 +21,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     """
     with ledger_errors(path):
         private_folder(path.parent)
+        refuse_strange_companions(path)
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -48,6 +49,21 @@ def private_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def refuse_strange_companions(path: Path) -> None:
+    """Raise LedgerError for files beside the ledger that SQLite would follow to somewhere else.
+
+    A rollback journal from a stranger can name any file for SQLite to delete, and we never leave one (the ledger is
+    in WAL mode from its first day); a link in the place of the write-ahead log leads what is written to its target.
+    """
+    for suffix in ("-journal", "-wal", "-shm"):
+        companion = Path(f"{path.resolve()}{suffix}")
+        if companion.is_symlink() or (suffix == "-journal" and companion.exists()):
+            raise LedgerError(
+                f"{companion} lies beside the ledger, and is none of its own files.",
+                mend="Find out whose it is, and move it away.",
+            )
+
+
 @contextmanager
 def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection, good at any time, also while a runner writes.
@@ -69,6 +85,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
         raise LedgerError(
             f"There is no ledger at {path}.", mend="Run the campaign first, or name its ledger with --ledger."
         )
+    refuse_strange_companions(path)
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode=ro",
         uri=True,

@@ -28,7 +28,7 @@ LEGAL: dict[JobState, frozenset[JobState]] = {
 """Beyond the plain way through: pending -> conflict is an id that the account had before we sent anything;
 pending -> running is a task of ours that look-ups had missed; done -> done is a video that was deleted here and
 fetched again without paying; done -> submitting is a changed row that a person asked to send again; expired -> done
-is a result that was there after all; conflict -> running is a person's `adopt`."""
+is a result that was there after all; a person's `adopt` leads from pending or conflict to running."""
 
 
 class IllegalTransition(ManifestRunnerError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -73,6 +73,33 @@ class Keeping:
     sha256: str
     bytes: int
     video_seconds: Decimal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdoptedTask:
+    """A task of the account that becomes one of a job's attempts. `created_at` None: the service does not say."""
+
+    attempt_id: str
+    number: int
+    task_id: str
+    status: ServiceStatus
+    message: str | None
+    units_deducted: Units | None
+    created_at: datetime | None
+    ended_at: datetime | None
+    request_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adoption:
+    """A person says that these tasks, in the order of their numbers, are this job's."""
+
+    job: Job
+    fingerprint: str
+    fingerprint_parts: Mapping[str, str]
+    units_reserved: Units
+    key_id: str | None
+    tasks: Sequence[AdoptedTask]
 
 
 def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
@@ -144,6 +171,42 @@ def accepted(connection: sqlite3.Connection, acceptance: Acceptance) -> AttemptR
         ),
     )
     return _attempt(connection, attempt.attempt_id)
+
+
+def adopted(connection: sqlite3.Connection, adoption: Adoption) -> None:
+    """pending or conflict -> running: the account has the job's task, and a person says that it is ours.
+
+    Earlier attempts are recorded with what they came to; the newest is watched from now on, also when it has ended.
+    """
+    job, newest = adoption.job, adoption.tasks[-1]
+    for task in adoption.tasks:
+        sent = utc_text(task.created_at or utc_now())
+        connection.execute(
+            "INSERT OR REPLACE INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts,"
+            " intent_at, sent_at, posts, settle_seconds, units_reserved, key_id, task_id, accepted_at, service_status,"
+            " service_message, request_id, ended_at, units_deducted)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                task.attempt_id,
+                job.external_task_id,
+                task.number,
+                adoption.fingerprint,
+                json.dumps(dict(adoption.fingerprint_parts), sort_keys=True),
+                sent,
+                sent,
+                units_text(adoption.units_reserved),
+                adoption.key_id,
+                task.task_id,
+                sent,
+                task.status,
+                task.message,
+                task.request_id,
+                utc_text(task.ended_at) if task.ended_at and task is not newest else None,
+                units_column(task.units_deducted) if task is not newest else None,
+            ),
+        )
+    why = f"adopted by a person: task {newest.task_id}, {newest.status}"
+    move(connection, job.external_task_id, JobState.RUNNING, why, attempt_id=newest.attempt_id)
 
 
 def not_created(

@@ -7,6 +7,7 @@ is looked at as the service does: the key first, then the JSON, the parameters, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -21,6 +22,7 @@ from starlette.routing import Route
 from manifest_runner.models import ServiceStatus, units_text
 from manifest_runner.sandbox.account import OnceASecond, resource_packs
 from manifest_runner.sandbox.edge import EXCEPTION_HANDLERS, RESULTS_PATH, Gate, read_body
+from manifest_runner.sandbox.folders import MEDIA, Folders, ForeignName
 from manifest_runner.sandbox.intake import Intake, check_speech
 from manifest_runner.sandbox.refusals import (
     BAD_PARAMETER,
@@ -53,7 +55,7 @@ from manifest_runner.sandbox.task import (
     waiting_time,
 )
 from manifest_runner.sandbox.voices import speak
-from manifest_runner.sandbox.workshop import MEDIA, SPEECH_LIFE_MS, Workshop, new_token
+from manifest_runner.sandbox.workshop import SPEECH_LIFE_MS, Workshop, new_token
 
 AVATAR_PATH = "/v1/videos/avatar/image2video"
 MAX_TIME_MS = 10**14
@@ -68,6 +70,7 @@ class AvatarApi:
         self,
         *,
         settings: SandboxSettings,
+        folders: Folders,
         store: Store,
         workshop: Workshop,
         intake: Intake,
@@ -77,6 +80,7 @@ class AvatarApi:
     ) -> None:
         self._own_base_url = own_base_url
         self._settings = settings
+        self._folders = folders
         self._store = store
         self._workshop = workshop
         self._intake = intake
@@ -166,10 +170,11 @@ class AvatarApi:
         """A result file, in ranges where asked. Its name is all the right that is needed to fetch it."""
         token, _, suffix = request.path_params["name"].rpartition(".")
         file = self._store.find_result(token, since_ms=self._results_since())
-        path = self._settings.state / (file or "")
-        if file is None or suffix not in MEDIA_TYPE or not path.is_file():
-            raise Refusal(NOT_FOUND, "The result does not exist, or not any more")
-        return FileResponse(path, media_type=MEDIA_TYPE[suffix])
+        with contextlib.suppress(ForeignName):
+            path = self._folders.stored_file(file or "")
+            if suffix in MEDIA_TYPE and path.is_file():
+                return FileResponse(path, media_type=MEDIA_TYPE[suffix])
+        raise Refusal(NOT_FOUND, "The result does not exist, or not any more")
 
     def _shown(self, tasks: list[Task], request: Request) -> list[dict[str, object]]:
         base_url = self._base_url(request)

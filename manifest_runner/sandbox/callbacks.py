@@ -1,7 +1,8 @@
 """Callbacks: the task's fields, posted at every change of its status, signed when the account has a webhook secret.
 
 A delivery is tried three times and then given up, as nothing may rely on it: polling is the safety net. It never
-holds up the work.
+holds up the work. Its address is the client's word, so it must lead out to the internet, or, where that was allowed
+when the sandbox was started, to this machine.
 """
 
 from __future__ import annotations
@@ -18,8 +19,17 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
+from manifest_runner.sandbox.addresses import (
+    Address,
+    ForbiddenAddress,
+    NoTarget,
+    is_loopback,
+    is_public,
+    pin,
+)
+
 WAITS = (0.0, 1.0, 4.0)  # seconds before each try
-TIMEOUT = 5.0
+TIMEOUT = 5.0  # seconds for each try, its name's look-up included
 AT_ONCE = 20
 
 logger = logging.getLogger(__name__)
@@ -32,13 +42,22 @@ def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 class Callbacks:
-    """Posts beside the work. Leaving the context gives up what is still on its way."""
+    """Posts beside the work. Leaving the context gives up what is still on its way.
+
+    `allow_local`: receivers on this machine are posted to as well; other private addresses never are.
+    """
 
     def __init__(
-        self, client: httpx.AsyncClient, *, key: bytes | None, waits: Sequence[float] = WAITS
+        self,
+        client: httpx.AsyncClient,
+        *,
+        key: bytes | None,
+        allow_local: bool,
+        waits: Sequence[float] = WAITS,
     ) -> None:
         self._client = client
         self._key = key
+        self._allow_local = allow_local
         self._waits = waits
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
@@ -60,26 +79,40 @@ class Callbacks:
 
     async def _deliver(self, url: str, body: bytes) -> None:
         message_id = f"msg_{uuid.uuid4().hex}"  # the same for each try: the receiver tells repeats by it
-        for wait in self._waits:
-            await asyncio.sleep(wait)
-            async with self._gate:
-                if await self._try(url, message_id, body):
-                    return
-        logger.warning("a callback was given up after %d tries", len(self._waits))
+        try:
+            for wait in self._waits:
+                await asyncio.sleep(wait)
+                async with self._gate:
+                    if await self._try(url, message_id, body):
+                        return
+        except (ForbiddenAddress, NoTarget):
+            logger.warning("a callback was not sent: its address is private, or can't be connected to")
+        else:
+            logger.warning("a callback was given up after %d tries", len(self._waits))
 
     async def _try(self, url: str, message_id: str, body: bytes) -> bool:
-        timestamp = int(time.time())
+        """Whether the receiver took it. Raises ForbiddenAddress, NoTarget: another try would meet them again."""
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                target = await pin(url, self._allowed)
+                headers = {**target.headers, **self._headers(message_id, body)}
+                async with self._client.stream(
+                    "POST", target.url, content=body, headers=headers, extensions=target.extensions
+                ) as reply:
+                    return reply.is_success
+        except (httpx.HTTPError, OSError, UnicodeError):  # a time-out is an OSError
+            return False
+
+    def _allowed(self, address: Address) -> bool:
+        return is_public(address) or (self._allow_local and is_loopback(address))
+
+    def _headers(self, message_id: str, body: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}
         if self._key is not None:
+            timestamp = int(time.time())
             headers |= {
                 "webhook-id": message_id,
                 "webhook-timestamp": str(timestamp),
                 "webhook-signature": signature(self._key, message_id, timestamp, body),
             }
-        try:
-            async with self._client.stream(
-                "POST", url, content=body, headers=headers, timeout=TIMEOUT
-            ) as reply:
-                return reply.is_success
-        except (httpx.HTTPError, httpx.InvalidURL, OSError):
-            return False
+        return headers

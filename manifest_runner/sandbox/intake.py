@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from decimal import Decimal
 from pathlib import Path
 
+from manifest_runner.sandbox.folders import Folders
 from manifest_runner.sandbox.media_fetch import MediaFetcher
 from manifest_runner.sandbox.media_rules import (
     MAX_AUDIO,
@@ -30,19 +31,19 @@ Check = Callable[[bytes], MediaFacts]
 
 
 class Intake:
-    """`folder` holds the media; `executor` decodes them, away from the renderer's threads."""
+    """`folders` hold the media; `executor` decodes them, away from the renderer's threads."""
 
     def __init__(
         self,
         *,
         store: Store,
-        folder: Path,
+        folders: Folders,
         fetcher: MediaFetcher,
         executor: Executor,
         now_ms: Callable[[], int],
     ) -> None:
         self._store = store
-        self._folder = folder
+        self._folders = folders
         self._fetcher = fetcher
         self._executor = executor
         self._now_ms = now_ms
@@ -70,11 +71,12 @@ class Intake:
         """Media that were checked before are known by their hash: a campaign sends one portrait a thousand times."""
         loop = asyncio.get_running_loop()
         key = f"{kind}-{hashlib.sha256(data).hexdigest()}"
+        path = self._folders.media_file(key)
         known = self._store.find_media(kind, key)
-        if known is None or not (self._folder / key).exists():
+        if known is None or not path.exists():
             facts = await loop.run_in_executor(self._executor, check, data)
             known = MediaFacts(key=key, format=facts.format, seconds=facts.seconds)
-            await loop.run_in_executor(self._executor, _save, self._folder / key, data)
+            await loop.run_in_executor(self._executor, _save, path, data)
         self._store.remember_media(kind, known, now_ms=self._now_ms())
         return known
 

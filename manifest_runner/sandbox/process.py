@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from manifest_runner.errors import NeedsPerson, ServiceUnreachable
+from manifest_runner.sandbox.folders import make_private_folder, open_private
 from manifest_runner.sandbox.settings import SandboxSettings, new_key_pair
 
 SETTINGS_VARIABLE = "MANIFEST_RUNNER_SANDBOX_SETTINGS"
@@ -46,12 +47,13 @@ def start_sandbox(
     retention_days: float = 30,
     webhook_secret: str | None = None,
     allow_private_media: bool = False,
+    allow_local_callbacks: bool = False,
     deadline: float = START_DEADLINE,
 ) -> Iterator[SandboxProcess]:
     """Start a sandbox with new keys over the folder `state`, give it once it listens, and end it with the block.
 
     Raises UsageError for settings that make no sense, ServiceUnreachable, with the last lines of what the sandbox
-    said, when it does not listen within `deadline` seconds, and NeedsPerson when its folder can't be made.
+    said, when it does not listen within `deadline` seconds, and NeedsPerson when its folder can't be used.
     """
     settings = SandboxSettings(
         state=state,
@@ -61,16 +63,19 @@ def start_sandbox(
         retention_days=retention_days,
         webhook_secret=webhook_secret,
         allow_private_media=allow_private_media,
+        allow_local_callbacks=allow_local_callbacks,
         **new_key_pair(),
     )
     try:
-        settings.state.mkdir(parents=True, exist_ok=True)
-        log = (settings.state / LOG_NAME).open("wb")
+        make_private_folder(settings.state)
+        log = open_private(settings.state / LOG_NAME)
     except OSError as error:
         raise NeedsPerson(
-            f"The sandbox can't use the folder {settings.state}: {error.strerror or error}."
+            f"The sandbox can't use the folder {settings.state}: {error.strerror or error}.",
+            mend="Free the disk or its rights, or move away what is in its place.",
         ) from None
     with log:
+        log.truncate()
         child = _spawn(settings, log)
         try:
             base_url = _wait_until_ready(child, settings.state / LOG_NAME, deadline)

@@ -59,14 +59,14 @@ class Recipe:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def render(recipe: Recipe, media: Path, target: Path, *, cancelled: Callable[[], bool]) -> None:
+def render(recipe: Recipe, *, image: Path, audio: Path, target: Path, cancelled: Callable[[], bool]) -> None:
     """Render into `target` in one step: it is whole or it is not there. Blocks; runs in a worker thread.
 
     Raises RenderCancelled, OSError, av.FFmpegError, BadRecording.
     """
     part = target.with_name(f"{target.name}.part")
     try:
-        _write(recipe, media, part, cancelled)
+        _write(recipe, image, audio, part, cancelled)
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(target)
@@ -74,9 +74,8 @@ def render(recipe: Recipe, media: Path, target: Path, *, cancelled: Callable[[],
         part.unlink(missing_ok=True)
 
 
-def _write(recipe: Recipe, media: Path, part: Path, cancelled: Callable[[], bool]) -> None:
-    audio = media / recipe.audio_key
-    ladder = zoom_ladder(load_portrait(media / recipe.image_key, recipe.mode), watermark=recipe.watermark)
+def _write(recipe: Recipe, image: Path, audio: Path, part: Path, cancelled: Callable[[], bool]) -> None:
+    ladder = zoom_ladder(load_portrait(image, recipe.mode), watermark=recipe.watermark)
     levels = level_envelope(audio, recipe.audio_format)
     rows, width = ladder[0].shape
     with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container:

@@ -24,14 +24,17 @@ from starlette.applications import Starlette
 from manifest_runner.errors import NeedsPerson, UsageError
 from manifest_runner.sandbox.app import AvatarApi, build_app, show_tasks
 from manifest_runner.sandbox.callbacks import Callbacks
+from manifest_runner.sandbox.connections import BoundedConnection, accept_backlog, quieten_full_tables
+from manifest_runner.sandbox.folders import FILE_MODE, Folders
 from manifest_runner.sandbox.intake import Intake
 from manifest_runner.sandbox.media_fetch import MediaFetcher
 from manifest_runner.sandbox.settings import SandboxSettings, webhook_key
 from manifest_runner.sandbox.store import open_store
 from manifest_runner.sandbox.task import Task
-from manifest_runner.sandbox.workshop import Folders, Workshop
+from manifest_runner.sandbox.workshop import Workshop
 
 LOCK_WAIT = 15.0  # seconds: a sandbox whose parent was killed may take a moment to end
+KERNEL_QUEUE = 1024  # connections
 GRACE = 2  # seconds that requests under way have to end
 
 
@@ -59,13 +62,14 @@ async def _serve(
     settings: SandboxSettings, ready: Callable[[str], None], stop_when: Callable[[], object] | None
 ) -> None:
     stop = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(quieten_full_tables)
     with _stop_on_signals(stop), contextlib.ExitStack() as held:
         if stop_when is not None:
             _stop_after(stop_when, stop)
         folders = Folders(settings.state)
         try:
-            folders.state.mkdir(parents=True, exist_ok=True)
-            if not await _lock(settings, stop, held):
+            folders.claim()
+            if not await _lock(folders, stop, held):
                 return
             folders.prepare()
         except OSError as error:
@@ -100,12 +104,12 @@ async def _assembled(settings: SandboxSettings, folders: Folders, base_url: str)
     """All the parts, each opened here and closed in the reverse order."""
     key = None if settings.webhook_secret is None else webhook_key(settings.webhook_secret)
     with (
-        open_store(folders.state / "sandbox.sqlite3", now_ms=_now_ms()) as store,
+        open_store(folders.database, now_ms=_now_ms()) as store,
         ThreadPoolExecutor(2, thread_name_prefix="check") as checkers,
     ):
         async with (
             httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=10.0) as client,
-            Callbacks(client, key=key) as callbacks,
+            Callbacks(client, key=key, allow_local=settings.allow_local_callbacks) as callbacks,
         ):
 
             def announce(task: Task) -> None:
@@ -120,10 +124,11 @@ async def _assembled(settings: SandboxSettings, folders: Folders, base_url: str)
             ) as workshop:
                 fetcher = MediaFetcher(client, allow_private=settings.allow_private_media)
                 intake = Intake(
-                    store=store, folder=folders.media, fetcher=fetcher, executor=checkers, now_ms=_now_ms
+                    store=store, folders=folders, fetcher=fetcher, executor=checkers, now_ms=_now_ms
                 )
                 api = AvatarApi(
                     settings=settings,
+                    folders=folders,
                     store=store,
                     workshop=workshop,
                     intake=intake,
@@ -143,6 +148,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            # The loop takes few at a time; more may wait in the kernel, or a new client would wait for a second.
+            listener.listen(KERNEL_QUEUE)
         self._when_listening()
 
     @contextlib.contextmanager
@@ -153,6 +161,8 @@ class _Server(uvicorn.Server):
 def _uvicorn_config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=BoundedConnection,
+        backlog=accept_backlog(),
         lifespan="off",
         ws="none",
         log_config=None,
@@ -190,9 +200,9 @@ def _stop_after(wait: Callable[[], object], stop: asyncio.Event) -> None:
     threading.Thread(target=watch, name="stop-when", daemon=True).start()
 
 
-async def _lock(settings: SandboxSettings, stop: asyncio.Event, held: contextlib.ExitStack) -> bool:
+async def _lock(folders: Folders, stop: asyncio.Event, held: contextlib.ExitStack) -> bool:
     """Hold the state folder's lock until `held` closes. False when told to stop while waiting for it."""
-    lock = FileLock(settings.state / "sandbox.lock")
+    lock = FileLock(folders.lock, mode=FILE_MODE)
     deadline = time.monotonic() + LOCK_WAIT
     while not stop.is_set():
         try:
@@ -200,7 +210,7 @@ async def _lock(settings: SandboxSettings, stop: asyncio.Event, held: contextlib
         except Timeout:
             if time.monotonic() > deadline:
                 raise NeedsPerson(
-                    f"Another sandbox is serving the folder {settings.state}.",
+                    f"Another sandbox is serving the folder {folders.state}.",
                     mend="End it, or choose another state folder.",
                 ) from None
             await asyncio.sleep(0.1)

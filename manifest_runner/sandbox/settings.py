@@ -12,13 +12,19 @@ from typing import TypedDict
 
 from manifest_runner.errors import UsageError
 
+MAX_RENDER_TIME = 7 * 86_400.0  # seconds
+MIN_SPEED, MAX_SPEED = 0.001, 1_000_000.0  # the longest task would take ten days at the slowest
+MIN_RETENTION, MAX_RETENTION = 0.1 / 86_400, 36_500.0  # days; house is kept four thousand times within one
+
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxSettings:
     """`state` is the folder that everything is kept in; `retention_days` may be a fraction.
 
     A task takes as long as its rendering when neither `render_time` (seconds from its creation, at least) nor
-    `speed` (a realistic duration, divided by this) is set. Raises UsageError for values that make no sense.
+    `speed` (a realistic duration, divided by this) is set. `allow_private_media` fetches media from private
+    addresses too; `allow_local_callbacks` posts callbacks to receivers on this machine too. Raises UsageError for
+    values that make no sense.
     """
 
     state: Path
@@ -34,6 +40,7 @@ class SandboxSettings:
     speed: float | None = None
     retention_days: float = 30
     allow_private_media: bool = False
+    allow_local_callbacks: bool = False
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -43,10 +50,13 @@ class SandboxSettings:
             "workers must be at least 1.": self.workers < 1,
             "port must lie between 0 and 65535.": not 0 <= self.port <= 65535,
             "Give either a render time or a speed, not both.": None not in (self.render_time, self.speed),
-            "The render time must not be negative.": self.render_time is not None
-            and not self.render_time >= 0,
-            "The speed must be greater than 0.": self.speed is not None and not self.speed > 0,
-            "The retention must lie between 0 and 36500 days.": not 0 < self.retention_days <= 36500,
+            "The render time must lie between 0 seconds and 7 days.": self.render_time is not None
+            and not 0 <= self.render_time <= MAX_RENDER_TIME,
+            "The speed must lie between 0.001 and 1000000.": self.speed is not None
+            and not MIN_SPEED <= self.speed <= MAX_SPEED,
+            "The retention must lie between 0.1 seconds and 36500 days.": not MIN_RETENTION
+            <= self.retention_days
+            <= MAX_RETENTION,
         }
         for what, is_wrong in wrong.items():
             if is_wrong:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from manifest_runner.errors import NeedsPerson
 from manifest_runner.models import Mode, ServiceStatus, Units
+from manifest_runner.sandbox.folders import secure_database
 from manifest_runner.sandbox.task import MediaFacts, NewTask, ResultRole, Task
 
 VERSION = 1
+MAX_SECONDS = 86_400
 
 SCHEMA = """
 CREATE TABLE account (opened_ms INTEGER NOT NULL);
@@ -250,6 +252,7 @@ class Store:
 def open_store(path: Path, *, now_ms: int) -> Iterator[Store]:
     """Open, or make, the sandbox's file. Raises NeedsPerson when it can't be used."""
     try:
+        secure_database(path)
         connection = sqlite3.connect(path, isolation_level=None)
         try:
             _prepare(connection, path, now_ms)
@@ -281,18 +284,29 @@ def _prepare(connection: sqlite3.Connection, path: Path, now_ms: int) -> None:
 
 def _task(row: sqlite3.Row) -> Task:
     values = dict(row)
-    units = values["units"]
-    return Task(
-        **{
-            **values,
-            "status": ServiceStatus(values["status"]),
-            "mode": Mode(values["mode"]),
-            "watermark": bool(values["watermark"]),
-            "seconds": Decimal(values["seconds"]),
-            "units": None if units is None else Decimal(units),
-        }
-    )
+    try:
+        units = values["units"]
+        return Task(
+            **{
+                **values,
+                "status": ServiceStatus(values["status"]),
+                "mode": Mode(values["mode"]),
+                "watermark": bool(values["watermark"]),
+                "seconds": _seconds(values["seconds"]),
+                "units": None if units is None else Decimal(units),
+            }
+        )
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        raise sqlite3.DatabaseError("a task in it can't be read") from None
 
 
 def _media(row: sqlite3.Row) -> MediaFacts:
-    return MediaFacts(key=row["key"], format=row["format"], seconds=Decimal(row["seconds"]))
+    return MediaFacts(key=row["key"], format=row["format"], seconds=_seconds(row["seconds"]))
+
+
+def _seconds(text: str) -> Decimal:
+    """The file may have come from elsewhere: a length that no recording has would break whatever counts with it."""
+    seconds = Decimal(text)
+    if not 0 <= seconds < MAX_SECONDS:
+        raise ValueError("no length of a recording")
+    return seconds

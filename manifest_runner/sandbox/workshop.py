@@ -14,42 +14,19 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from manifest_runner.models import ServiceStatus
+from manifest_runner.sandbox.folders import MEDIA, RESULTS, Folders, ForeignName
 from manifest_runner.sandbox.render import Recipe, RenderCancelled, render
 from manifest_runner.sandbox.settings import SandboxSettings
 from manifest_runner.sandbox.store import Store
 from manifest_runner.sandbox.task import FAIL_MESSAGE, ResultRole, Task, deduction, remaining_ms
 
 SPEECH_LIFE_MS = 30 * 86_400_000  # an audio id can be used for 30 days
-MEDIA, RESULTS = "media", "results"  # folders inside the state folder
 MEDIA_LIFE_MS = 3_600_000  # at least: a portrait that comes again within the hour is not checked again
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """The sandbox's state on disk."""
-
-    state: Path
-
-    @property
-    def media(self) -> Path:
-        return self.state / MEDIA
-
-    @property
-    def results(self) -> Path:
-        return self.state / RESULTS
-
-    def prepare(self) -> None:
-        """Make the folders; clear away what a killed process left half written. Only under the folder's lock."""
-        for folder in (self.media, self.results):
-            folder.mkdir(parents=True, exist_ok=True)
-            for part in folder.glob("*.part"):
-                part.unlink()
 
 
 class Workshop:
@@ -140,7 +117,7 @@ class Workshop:
         files = {role: f"{RESULTS}/{recipe.key}.mp4" for role, recipe in recipes.items()}
         self._held[task.task_id] = set(files.values())
         for role, recipe in recipes.items():
-            await self._ensure(task, recipe, self._folders.state / files[role])
+            await self._ensure(task, recipe, self._folders.stored_file(files[role]))
         return files
 
     async def _ensure(self, task: Task, recipe: Recipe, target: Path) -> None:
@@ -153,7 +130,13 @@ class Workshop:
 
     def _render(self, recipe: Recipe, target: Path) -> None:
         if not target.exists():
-            render(recipe, self._folders.media, target, cancelled=self._stopping.is_set)
+            render(
+                recipe,
+                image=self._folders.media_file(recipe.image_key),
+                audio=self._folders.media_file(recipe.audio_key),
+                target=target,
+                cancelled=self._stopping.is_set,
+            )
 
     def _begin(self, task: Task) -> None:
         """A worker has taken the task up. One that was under way when the sandbox stopped has begun already."""
@@ -173,12 +156,18 @@ class Workshop:
         retention_ms = self._settings.retention_ms
         self._store.drop_results(before_ms=now - retention_ms)
         kept = self._store.result_files().union(*self._held.values())
-        for file in self._folders.results.glob("*.mp4"):
-            if f"{RESULTS}/{file.name}" not in kept:
-                file.unlink(missing_ok=True)
+        for name in list(self._folders.result_names()):
+            if f"{RESULTS}/{name}" not in kept:
+                self._delete(f"{RESULTS}/{name}")
         media_before = now - max(retention_ms, MEDIA_LIFE_MS)
         for key in self._store.drop_media(before_ms=media_before, speeches_before_ms=now - SPEECH_LIFE_MS):
-            (self._folders.media / key).unlink(missing_ok=True)
+            self._delete(f"{MEDIA}/{key}")
+
+    def _delete(self, file: str) -> None:
+        try:
+            self._folders.stored_file(file).unlink(missing_ok=True)
+        except ForeignName as error:
+            logger.warning("nothing was deleted: %s", error)
 
 
 def recipes_of(task: Task) -> dict[ResultRole, Recipe]:

@@ -66,7 +66,9 @@ def is_allowed(address: Address, *, local_service: bool) -> bool:
         return is_allowed(inner, local_service=local_service)
     if address.is_loopback:
         return local_service
-    unwanted = address.is_multicast or address.is_reserved or address in _NAT64_LOCAL
+    # Site-local addresses are of no network any more, and still count as global.
+    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    unwanted = address.is_multicast or address.is_reserved or address in _NAT64_LOCAL or site_local
     return address.is_global and not unwanted
 
 

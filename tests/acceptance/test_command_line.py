@@ -7,7 +7,19 @@ import time
 
 import pytest
 
-COMMANDS = ("init", "validate", "plan", "run", "retry", "status", "report", "explain", "schema", "sandbox")
+COMMANDS = (
+    "init",
+    "validate",
+    "plan",
+    "run",
+    "retry",
+    "adopt",
+    "status",
+    "report",
+    "explain",
+    "schema",
+    "sandbox",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

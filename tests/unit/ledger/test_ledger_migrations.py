@@ -277,3 +277,20 @@ def open_either(path: Path, opening: str) -> None:
     else:
         with open_for_reading(path):
             pass
+
+
+@pytest.mark.parametrize("opening", ["writing", "reading"])
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+def test_files_beside_it_that_lead_elsewhere_are_refused(ledger_path, tmp_path, opening, suffix):
+    open_for_writing(ledger_path).close()
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    companion = Path(f"{ledger_path}{suffix}")
+    if suffix == "-journal":
+        companion.write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(504))
+    else:
+        companion.symlink_to(victim)
+    with pytest.raises(LedgerError, match="none of its own files"):
+        open_either(ledger_path, opening)
+    assert victim.read_text() == "mine"
+    assert companion.is_symlink() or companion.exists()

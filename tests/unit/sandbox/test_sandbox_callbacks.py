@@ -7,15 +7,18 @@ import hmac
 import json
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sandbox_kit import WEBHOOK_SECRET, Client
 
+from manifest_runner.sandbox import start_sandbox
 from manifest_runner.sandbox.callbacks import Callbacks, signature
 from manifest_runner.sandbox.settings import webhook_key
 
@@ -85,14 +88,14 @@ def test_every_change_of_status_is_posted_and_signed(
 async def test_a_delivery_is_tried_again_under_its_own_id_and_given_up_in_the_end(receiver: Receiver) -> None:
     receiver.answers = [500, 302, 503]
     async with httpx.AsyncClient(trust_env=False) as http:
-        async with Callbacks(http, key=None, waits=(0, 0.01, 0.01)) as callbacks:
+        async with Callbacks(http, key=None, allow_local=True, waits=(0, 0.01, 0.01)) as callbacks:
             callbacks.post(receiver.url, {"task_id": "1"})
             posts = [await asyncio.to_thread(receiver.got.get, timeout=5) for _ in range(3)]
             await asyncio.sleep(0.1)
         assert receiver.got.empty()
         assert "webhook-signature" not in posts[0][0]
         receiver.answers = [500]
-        async with Callbacks(http, key=b"k", waits=(0, 0.01, 0.01)) as callbacks:
+        async with Callbacks(http, key=b"k", allow_local=True, waits=(0, 0.01, 0.01)) as callbacks:
             callbacks.post(receiver.url, {"task_id": "1"})
             tries = [await asyncio.to_thread(receiver.got.get, timeout=5) for _ in range(2)]
         assert len({headers["webhook-id"] for headers, _ in tries}) == 1
@@ -102,7 +105,48 @@ async def test_a_receiver_that_is_not_there_holds_nothing_up() -> None:
     async with (
         asyncio.timeout(2),
         httpx.AsyncClient(trust_env=False) as http,
-        Callbacks(http, key=None, waits=(0, 60)) as callbacks,
+        Callbacks(http, key=None, allow_local=True, waits=(0, 60)) as callbacks,
     ):
         callbacks.post("http://127.0.0.1:9/hook", {"task_id": "1"})
         await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "[::ffff:127.0.0.1]"])
+async def test_this_machine_is_never_posted_to_unless_that_was_allowed(
+    receiver: Receiver, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = receiver.url.replace("127.0.0.1", host)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        async with Callbacks(http, key=None, allow_local=False, waits=(0, 0.01)) as callbacks:
+            callbacks.post(url, {"task_id": "1"})
+            await asyncio.sleep(0.2)
+        assert receiver.got.empty()
+        assert caplog.text.count("was not sent: its address is private") == 1
+        async with Callbacks(http, key=None, allow_local=True, waits=(0,)) as callbacks:
+            callbacks.post(url, {"task_id": "1"})
+            headers, _ = await asyncio.to_thread(receiver.got.get, timeout=5)
+    assert headers["host"] == url.split("/")[2]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1/", "http://169.254.169.254/", "http://0.0.0.0/", "http://[fd00::1]/"]
+)
+async def test_what_is_allowed_is_this_machine_and_no_other_private_one(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        httpx.AsyncClient(trust_env=False) as http,
+        Callbacks(http, key=None, allow_local=True, waits=(0,)) as callbacks,
+    ):
+        callbacks.post(url, {"task_id": "1"})
+        await asyncio.sleep(0.1)
+    assert "was not sent" in caplog.text
+
+
+def test_a_sandbox_does_not_post_to_this_machine_by_itself(receiver: Receiver, tmp_path: Path) -> None:
+    with start_sandbox(tmp_path) as sandbox:
+        own = Client(sandbox.base_url, sandbox.environment)
+        with own.http:
+            own.ended(own.created(callback_url=receiver.url, prompt="[sandbox:fail]"))
+            time.sleep(0.3)
+    assert receiver.got.empty()

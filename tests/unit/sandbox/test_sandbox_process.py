@@ -73,7 +73,7 @@ def test_a_restart_forgets_nothing_and_goes_on_with_what_was_under_way(tmp_path:
             client.created(external_task_id="fails", prompt="[sandbox:fail]", sound_file=long)
             assert client.look("under way")["task_status"] in ("submitted", "processing")
     assert not list((tmp_path / "results").glob("*.part"))
-    left_by_a_crash = tmp_path / "results" / "half.mp4.part"
+    left_by_a_crash = tmp_path / "results" / f"{'0' * 64}.mp4.part"
     left_by_a_crash.write_bytes(b"half")
     with start_sandbox(tmp_path, slots=9) as sandbox:
         client = Client(sandbox.base_url, sandbox.environment)

@@ -26,7 +26,7 @@ def media(tmp_path: Path) -> Path:
 
 def rendered(media: Path, recipe: Recipe = RECIPE, name: str = "out.mp4") -> Path:
     target = media / name
-    render(recipe, media, target, cancelled=lambda: False)
+    render(recipe, image=media / "image", audio=media / "audio", target=target, cancelled=lambda: False)
     return target
 
 
@@ -148,7 +148,13 @@ def test_a_cancelled_rendering_leaves_nothing_behind(media: Path) -> None:
         return len(asked) > 10
 
     with pytest.raises(RenderCancelled):
-        render(RECIPE, media, media / "out.mp4", cancelled=after_ten)
+        render(
+            RECIPE,
+            image=media / "image",
+            audio=media / "audio",
+            target=media / "out.mp4",
+            cancelled=after_ten,
+        )
     assert sorted(path.name for path in media.iterdir()) == ["audio", "image"]
 
 

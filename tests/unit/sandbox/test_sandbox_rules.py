@@ -10,9 +10,12 @@ from manifest_runner.models import Mode
 from manifest_runner.sandbox.refusals import Refusal
 from manifest_runner.sandbox.rules import create_order, parse_body, query_number, speech_order
 from manifest_runner.sandbox.settings import SandboxSettings, webhook_key
+from manifest_runner.sandbox.task import waiting_time
 
 VALID: dict[str, Any] = {"image": "aW1hZ2U=", "sound_file": "c291bmQ="}
 SPEECH: dict[str, Any] = {"text": "Hello", "voice_id": "v1", "voice_language": "en"}
+
+NAN, INF = float("nan"), float("inf")
 
 REFUSED = [
     ({"image": None}, "image"),
@@ -146,10 +149,9 @@ def test_a_query_number_has_its_default_or_is_required() -> None:
         ({"workers": 0}, "workers"),
         ({"port": 70000}, "port"),
         ({"render_time": 1.0, "speed": 2.0}, "not both"),
-        ({"render_time": -1.0}, "negative"),
-        ({"render_time": float("nan")}, "negative"),
-        ({"speed": 0.0}, "speed"),
-        ({"retention_days": 0}, "retention"),
+        *(({"render_time": value}, "render time") for value in (-1.0, NAN, INF, 1e300, 7 * 86_400.1)),
+        *(({"speed": value}, "speed") for value in (0.0, -1.0, NAN, INF, 1e-300, 1e300)),
+        *(({"retention_days": value}, "retention") for value in (0, NAN, INF, 1e-300, 36_501)),
         ({"secret_key": ""}, "secret key"),
         ({"webhook_secret": "whsec_!!"}, "webhook secret"),
     ],
@@ -157,6 +159,23 @@ def test_a_query_number_has_its_default_or_is_required() -> None:
 def test_settings_that_make_no_sense_are_refused(change: dict[str, Any], said: str, tmp_path: Any) -> None:
     with pytest.raises(UsageError, match=said):
         SandboxSettings(**{"state": tmp_path, "access_key": "a", "secret_key": "s", **change})
+
+
+@pytest.mark.parametrize(
+    "change", [{"render_time": 7 * 86_400.0}, {"speed": 0.001}, {"speed": 1e6}, {"retention_days": 36_500}]
+)
+def test_settings_at_their_bounds_give_times_that_can_be_stored(
+    change: dict[str, Any], tmp_path: Any
+) -> None:
+    settings = SandboxSettings(state=tmp_path, access_key="a", secret_key="s", **change)
+    assert 0 <= waiting_time(settings, Decimal(300)) < 2**53
+    assert 0 < settings.retention_ms < 2**53
+
+
+def test_settings_reach_another_process_whole(tmp_path: Any) -> None:
+    settings = SandboxSettings(state=tmp_path, access_key="a", secret_key="s", allow_local_callbacks=True)
+    assert SandboxSettings.from_json(settings.to_json()) == settings
+    assert not SandboxSettings(state=tmp_path, access_key="a", secret_key="s").allow_local_callbacks
 
 
 def test_the_webhook_key_is_what_the_prefix_hides() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ import pytest
 from sandbox_kit import picture, recording
 
 from manifest_runner.models import Mode, ServiceStatus
+from manifest_runner.sandbox.folders import Folders
 from manifest_runner.sandbox.rules import CreateOrder
 from manifest_runner.sandbox.settings import SandboxSettings, new_key_pair
 from manifest_runner.sandbox.store import Store, open_store
 from manifest_runner.sandbox.task import MediaFacts, NewTask, Task
-from manifest_runner.sandbox.workshop import Folders, Workshop
+from manifest_runner.sandbox.workshop import Workshop
 
 HOUR = 3_600_000
 ORDER = CreateOrder(
@@ -31,6 +33,10 @@ ORDER = CreateOrder(
     callback_url=None,
     external_task_id=None,
 )
+
+
+def media_key(kind: str, seconds: float) -> str:
+    return f"{kind}-{hashlib.sha256(str(float(seconds)).encode()).hexdigest()}"
 
 
 @dataclass
@@ -46,7 +52,7 @@ class Bench:
     def add(self, *, seconds: float = 2.0, wait_ms: int = 0) -> Task:
         facts = []
         for kind, data in (("image", picture()), ("audio", recording(seconds, rate=8000))):
-            key = f"{kind}-{seconds}"
+            key = media_key(kind, seconds)
             (self.folders.media / key).write_bytes(data)
             facts.append(MediaFacts(key=key, format="wav", seconds=Decimal(str(seconds))))
             self.store.remember_media(kind, facts[-1], now_ms=self.now)
@@ -141,7 +147,7 @@ async def test_media_are_cleared_away_once_nothing_needs_them(bench: Bench) -> N
         bench.now += 2
         workshop.tidy()
         kept = sorted(path.name for path in bench.folders.media.iterdir())
-    assert kept == ["audio-3", "image-3"]
+    assert kept == [media_key("audio", 3), media_key("image", 3)]
 
 
 async def test_work_that_breaks_off_is_said_aloud(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

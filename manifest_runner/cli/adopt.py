@@ -1,0 +1,101 @@
+"""`manifest-runner adopt`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from manifest_runner.cli.campaign import Campaign, campaign_options, load_campaign, look_at_media
+from manifest_runner.cli.service import account_of, environment, open_service
+from manifest_runner.cli.terminal import say
+from manifest_runner.errors import UsageError
+from manifest_runner.models import Job, utc_text
+
+if TYPE_CHECKING:
+    from manifest_runner.ledger import Ledger
+    from manifest_runner.media import Preflight
+    from manifest_runner.runner.adopt import Adopted
+
+
+@click.command("adopt")
+@campaign_options
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every job of the manifest whose task is not known here."
+)
+@click.option("--take-over", is_flag=True, help="The runner that the ledger names does not run any more.")
+def command(*, ids: tuple[str, ...], everything: bool, take_over: bool, **options: Any) -> int:
+    """Take up tasks that the account already has for jobs of MANIFEST, and that this ledger does not know.
+
+    For a ledger that was lost (--all), and for jobs that stopped as a conflict: by this you say that the tasks under
+    these ids are yours, and made from the rows as they are now. Nothing is sent, and nothing paid. `run` then goes on
+    with them: watches what is under way, fetches what is ready.
+    """
+    from manifest_runner.ledger import open_ledger
+    from manifest_runner.runner.adopt import adoptable
+    from manifest_runner.runner.survey import enrol, survey
+
+    if everything == bool(ids):
+        raise UsageError("Say which jobs to adopt.", mend="Name their ids, or give --all.")
+    campaign = load_campaign(**options)
+    by_id = {job.external_task_id: job for job in campaign.manifest.jobs}
+    if unknown := [key for key in ids if key not in by_id]:
+        raise UsageError(f"The manifest has no job {unknown[0]!r}.", mend="Adopt jobs that it names.")
+    found = look_at_media(campaign.manifest, quiet=False)
+    variables = environment()
+    account = account_of(campaign.manifest, options["base_url"], variables)
+    with open_ledger(campaign.ledger, account=account, take_over=take_over) as ledger:
+        steps = ledger.read(lambda connection: survey(campaign.manifest, found, connection, campaign.out))
+        enrol(ledger, campaign.manifest.campaign, campaign.manifest.jobs, steps)
+        wanted = [by_id[key] for key in dict.fromkeys(ids)] or list(campaign.manifest.jobs)
+        candidates = adoptable(wanted, ledger)
+        for job in wanted if ids else ():
+            if job not in candidates:
+                say(f"{job.external_task_id}: not adopted, the ledger knows its task", err=True)
+        adopted = _adopt(campaign, candidates, found, ledger, options["base_url"], variables)
+    return _tell(adopted, candidates)
+
+
+def _adopt(  # noqa: PLR0917 - called once, in this order
+    campaign: Campaign,
+    candidates: Sequence[Job],
+    found: Preflight,
+    ledger: Ledger,
+    asked: str | None,
+    variables: dict[str, str],
+) -> list[Adopted]:
+    from manifest_runner.media import DEFAULT_RATES
+    from manifest_runner.runner.adopt import adopt
+    from manifest_runner.service import AvatarClient
+
+    async def work() -> list[Adopted]:
+        async with AvatarClient(service.base_url, service.credentials) as client:
+            return await adopt(
+                candidates,
+                found.media,
+                ledger=ledger,
+                client=client,
+                rates=DEFAULT_RATES,
+                key_id=service.key_id,
+                listing=len(candidates) > 1,
+            )
+
+    if not candidates:
+        return []
+    with open_service(campaign, asked, variables) as service:
+        return asyncio.run(work())
+
+
+def _tell(adopted: Sequence[Adopted], candidates: Sequence[Job]) -> int:
+    for one in adopted:
+        task = one.tasks[-1]
+        created = f", created {utc_text(task.created_at)}" if task.created_at else ""
+        attempts = f", {len(one.tasks)} attempts" if len(one.tasks) > 1 else ""
+        say(f"{one.job.external_task_id}: task {task.task_id}, {task.status}{created}{attempts}")
+    missing = len(candidates) - len(adopted)
+    said = f"{len(adopted)} adopted" + (f"; for {missing} the account has no task" if missing else "")
+    say(f"{said}. Run the campaign to go on with them." if adopted else f"{said}.")
+    return 0

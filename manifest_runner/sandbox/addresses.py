@@ -1,0 +1,103 @@
+"""Where the sandbox may connect to when a request names the address.
+
+A service that connects to what strangers name must not become their way into a private network: each host is
+resolved here, every address it has must be allowed, and the connection goes to the address that was checked, so
+that a name can't change its mind in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")  # each network wraps IPv4 into it in a way of its own
+
+
+class NoTarget(Exception):
+    """A URL that can't be connected to as it is written."""
+
+
+class ForbiddenAddress(Exception):
+    """A host of which an address is not allowed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """A URL whose host is the checked address, and the host's own name for the Host header and for TLS."""
+
+    url: httpx.URL
+    authority: str
+    host: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Host": self.authority}
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        return {"sni_hostname": self.host}
+
+
+async def pin(url: str, allowed: Callable[[Address], bool]) -> Target:
+    """Resolve an http(s) URL's host and pin the first of its addresses, when all of them are allowed.
+
+    Raises NoTarget, ForbiddenAddress, and OSError when the host has no address.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise NoTarget from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise NoTarget
+    port = port or (443 if parts.scheme == "https" else 80)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
+        pinned = httpx.URL(url).copy_with(host=str(addresses[0]), port=port)
+    except (UnicodeError, httpx.InvalidURL):  # a name that no resolver can be asked for
+        raise NoTarget from None
+    if not all(allowed(address) for address in addresses):
+        raise ForbiddenAddress
+    return Target(url=pinned, authority=parts.netloc.rpartition("@")[2], host=host)
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is out on the internet. One that wraps an IPv4 address is judged by that."""
+    inner = _embedded(address)
+    if inner is not None:
+        return is_public(inner)
+    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    special = (
+        site_local
+        or address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_reserved
+        or address.is_unspecified
+        or address in _NAT64_LOCAL
+    )
+    return address.is_global and not special
+
+
+def is_loopback(address: Address) -> bool:
+    """Whether an address is this machine itself."""
+    return (_embedded(address) or address).is_loopback
+
+
+def _embedded(address: Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address inside an IPv6 one: mapped, 6to4, or translated (NAT64)."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
