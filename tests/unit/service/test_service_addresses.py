@@ -28,6 +28,7 @@ from manifest_runner.service.addresses import check_target, is_allowed
         ("255.255.255.255", False, False),
         ("240.0.0.1", False, False),
         ("fe80::1", False, False),
+        ("fec0::1", False, False),
         ("fc00::1", False, False),
         ("fd00:ec2::254", False, False),
         ("ff02::1", False, False),
