@@ -73,7 +73,8 @@ class Rescue:
             os.close(self._file)
             self._file = None
         if not self._position:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):  # an empty journal says nothing to the next start either
+                self.path.unlink(missing_ok=True)
 
 
 def journal_of(ledger: Path) -> Path:

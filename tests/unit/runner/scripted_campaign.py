@@ -132,20 +132,22 @@ class ScriptedService:
         self._news.set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
-                method, path, _ = head.split(" ", 2)
-                sizes = [line for line in head.splitlines() if line.lower().startswith("content-length:")]
-                body = await reader.readexactly(int(sizes[0].split(":")[1])) if sizes else b""
-                answer = await self.answer(method, path, body)
-                if answer is None:
-                    break
-                status, content = answer
-                writer.write(
-                    b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n" % (status, len(content)) + content
-                )
-                await writer.drain()
-        writer.close()
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+                    method, path, _ = head.split(" ", 2)
+                    sizes = [line for line in head.splitlines() if line.lower().startswith("content-length:")]
+                    body = await reader.readexactly(int(sizes[0].split(":")[1])) if sizes else b""
+                    answer = await self.answer(method, path, body)
+                    if answer is None:
+                        break
+                    status, content = answer
+                    writer.write(
+                        b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n" % (status, len(content)) + content
+                    )
+                    await writer.drain()
+        finally:
+            writer.close()
 
     async def answer(self, method: str, path: str, body: bytes) -> Answer:
         if path.startswith("/results/"):
