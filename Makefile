@@ -34,7 +34,7 @@ wheel-test: $(FOR_TESTS)
 	rm -rf build/wheel .venv-wheel
 	$(BIN)/python -m build --wheel --outdir build/wheel .
 	$(PYTHON) -m venv .venv-wheel
-	.venv-wheel/bin/pip install --quiet --disable-pip-version-check build/wheel/*.whl pytest
+	.venv-wheel/bin/pip install --quiet --disable-pip-version-check build/wheel/*.whl pytest pytest-xdist
 	.venv-wheel/bin/python tests/run_against_wheel.py
 
 $(INSTALLED): pyproject.toml

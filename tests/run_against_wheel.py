@@ -24,7 +24,7 @@ def main() -> int:
             print(f"The wheel is not what is imported: {where}", file=sys.stderr)
             return 1
         command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", folder]
-        command += ["-p", "no:cacheprovider", "-W", "error", str(TESTS / "acceptance")]
+        command += ["-p", "no:cacheprovider", "-W", "error", "-n", "2", str(TESTS / "acceptance")]
         return subprocess.run(command, cwd=folder, check=False).returncode
 
 
