@@ -48,7 +48,8 @@ def test_its_manifest_is_one(tmp_path):
 def test_every_option_it_names_is_in_a_help_text(cli):
     option = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
     helps = [cli("--help").stdout, *(cli(name, "--help").stdout for name in COMMANDS)]
-    assert set(option.findall(README)) <= set(option.findall("".join(helps)))
+    ours = "\n".join(line for line in README.splitlines() if "-m benchmarks." not in line)
+    assert set(option.findall(ours)) <= set(option.findall("".join(helps)))
 
 
 def test_its_exit_codes_are_those_of_the_errors():
