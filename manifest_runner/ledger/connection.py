@@ -8,9 +8,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from manifest_runner.disk import sync_folder
 from manifest_runner.errors import LedgerError
 from manifest_runner.ledger.schema import CURRENT_VERSION, check_ours, migrate
 
+RESTORE = (
+    "Put a backup of it in its place. Without one: move it away, and `manifest-runner adopt MANIFEST --all` makes a "
+    "new one from the tasks that the service has."
+)
 BUSY_SECONDS = 10.0  # how long a statement waits for another process's short transaction
 
 
@@ -22,24 +27,52 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     with ledger_errors(path):
         private_folder(path.parent)
         refuse_strange_companions(path)
-        connection = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            connection.row_factory = sqlite3.Row
-            check_ours(connection)
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(
-                "PRAGMA fullfsync = ON"
-            )  # macOS: a plain fsync leaves the data in the drive's cache
-            connection.execute("PRAGMA foreign_keys = ON")
-            migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        if not path.exists() or not path.stat().st_size:
+            _make(path.resolve())
+        return _connect_to_write(path)
+
+
+def _connect_to_write(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        check_ours(connection)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        # macOS: a plain fsync leaves the data in the drive's cache
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+        _refuse_damage(connection, path)
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make(path: Path) -> None:
+    """A new ledger, there in one step: made aside, then renamed.
+
+    SQLite brings a file into WAL mode by way of a rollback journal. Killed on the way it would leave one beside the
+    ledger, and such a file is refused.
+    """
+    aside = path.with_name(f"{path.name}.new")
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        Path(f"{aside}{suffix}").unlink(missing_ok=True)
+    _connect_to_write(aside).close()
+    aside.replace(path)
+    sync_folder(path.parent)
+
+
+def _refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise LedgerError for a file whose pages don't fit together: better before anything is sent than on the way.
+
+    Some 0.3 s for a ledger of 100 MB; without the comparison of indexes, which takes several times as long.
+    """
+    answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if answer != "ok":
+        raise LedgerError(f"The ledger {path} is damaged: {' '.join(str(answer).split())}.", mend=RESTORE)
 
 
 def private_folder(folder: Path) -> None:
@@ -142,7 +175,7 @@ def _mend(error: sqlite3.Error) -> str:
     if name.startswith("SQLITE_FULL"):
         return "The disk is full: make room, then run the same command again."
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return "The file is damaged: put a backup of it in its place before running again."
+        return f"The file is damaged. {RESTORE}"
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return "Check that the folder exists and can be written, or name another place with --ledger."
     return "Nothing more is sent until it can be written; mend that and run the same command again."

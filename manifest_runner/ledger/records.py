@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,7 @@ class AttemptRecord:
     fingerprint: str
     fingerprint_parts: Mapping[str, str]
     intent_at: datetime  # the first intent for this id: nothing older at the service can be ours
+    clock_skew: timedelta | None  # service's clock minus ours at that moment; None where it was not measured
     sent_at: datetime  # the intent of the newest POST
     posts: int  # POSTs that may have left for this id
     settle_seconds: float  # how long after a POST the service may still be carrying it out
@@ -47,6 +48,7 @@ class AttemptRecord:
             fingerprint=row["fingerprint"],
             fingerprint_parts=json.loads(row["fingerprint_parts"]),
             intent_at=utc_from(row["intent_at"]),
+            clock_skew=timedelta(seconds=row["clock_skew"]) if row["clock_skew"] is not None else None,
             sent_at=utc_from(row["sent_at"]),
             posts=row["posts"],
             settle_seconds=row["settle_seconds"],

@@ -129,7 +129,11 @@ UPDATE speeches SET figureless = 1 WHERE audio_id IS NOT NULL AND units_deducted
 ALTER TABLE owner ADD COLUMN seen_at TEXT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+ALTER TABLE attempts ADD COLUMN clock_skew REAL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """MIGRATIONS[n] brings a ledger of version n to version n + 1."""
 
 CURRENT_VERSION = len(MIGRATIONS)

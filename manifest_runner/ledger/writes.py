@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from manifest_runner.ledger import queries
@@ -35,6 +35,7 @@ class Intent:
     settle_seconds: float
     units_estimated: Units | None  # likely cost with its speech; None while the length is unknown
     units_reserved: Units
+    clock_skew: timedelta | None = None  # service's clock minus ours, where it was measured
     key_id: str | None = None
     why: str
 
@@ -106,7 +107,7 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     """Commit that a create call for this job is about to leave. Must be durable before it does.
 
     From `pending` it is the same attempt again, with the same id (or the first one); from an ended state it is
-    the next attempt with an id of its own.
+    the next attempt with an id of its own. The first intent's time and clock skew stay: they say what can be ours.
     """
     job = intent.job
     key = job.external_task_id
@@ -119,7 +120,8 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     move(connection, key, JobState.SUBMITTING, intent.why, attempt_id=identity)
     connection.execute(
         "INSERT INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts, intent_at,"
-        " sent_at, posts, settle_seconds, units_reserved, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)"
+        " sent_at, posts, settle_seconds, units_reserved, key_id, clock_skew)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)"
         " ON CONFLICT (external_task_id, number) DO UPDATE SET fingerprint = excluded.fingerprint,"
         " fingerprint_parts = excluded.fingerprint_parts, sent_at = excluded.sent_at, posts = posts + 1,"
         " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved,"
@@ -135,6 +137,7 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
             intent.settle_seconds,
             units_text(intent.units_reserved),
             intent.key_id,
+            intent.clock_skew.total_seconds() if intent.clock_skew is not None else None,
         ),
     )
     connection.execute(

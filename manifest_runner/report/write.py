@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from manifest_runner.disk import kept_name, sync_folder
 from manifest_runner.errors import NeedsPerson
 from manifest_runner.report.collect import CampaignReport
 from manifest_runner.report.csv_file import ENCODING as CSV_ENCODING
@@ -44,7 +45,7 @@ def write_reports(report: CampaignReport, folder: Path) -> ReportFiles:
         ):
             put_json()
             put_csv()
-        _sync_folder(folder)
+        sync_folder(folder)
     return files
 
 
@@ -61,10 +62,7 @@ def _keep_aside(file: Path) -> None:
     """The report of another ledger may be the last record of what was paid: it stays, under another name."""
     if not os.path.lexists(file):
         return
-    number = 1
-    while os.path.lexists(aside := file.with_name(f"{file.stem}.kept-{number}{file.suffix}")):
-        number += 1
-    file.replace(aside)
+    file.replace(kept_name(file))
 
 
 @contextmanager
@@ -81,17 +79,6 @@ def _replacement(
         yield lambda: part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is durable once its folder is."""
-    if os.name == "nt":  # a folder can't be opened there, and renames are durable without
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

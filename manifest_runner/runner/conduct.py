@@ -9,7 +9,13 @@ from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from manifest_runner.errors import FetchError, ManifestRunnerError, ServiceError, ServiceUnreachable
+from manifest_runner.errors import (
+    FetchError,
+    ManifestRunnerError,
+    NeedsPerson,
+    ServiceError,
+    ServiceUnreachable,
+)
 from manifest_runner.ledger import AttemptRecord, Ledger, writes
 from manifest_runner.models import JobState, ServiceStatus, utc_now
 from manifest_runner.runner.again import Cause, wait_before_again
@@ -147,10 +153,10 @@ class Conductor:
         if task is None:
             slot.keep()
             self._budget.settle(step.external_task_id, None)
-            self._guard.say(
+            await self._guard.note(
                 step,
-                f"task {attempt.task_id} has not ended for too long. It may still end, and be billed: run the same "
-                "command again to look for it.",
+                f"stuck: task {attempt.task_id} has not ended for too long. It may still end, and be billed: run the "
+                "same command again to look for it.",
             )
             return None
         slot.free()
@@ -256,6 +262,14 @@ class Conductor:
                 ServiceUnreachable(
                     f"The service can't be reached: {sent.why}",
                     mend="Check the network and the service's address, then run the same command again.",
+                )
+            )
+            return
+        if sent.cause is Cause.NO_SLOT:
+            self._stop.send_no_more(
+                NeedsPerson(
+                    f"The account has had no slot free for {times} tries in a row: {sent.why}",
+                    mend="Look in the service's console what else takes them, then run the same command again.",
                 )
             )
             return

@@ -49,7 +49,7 @@ class Guard:
             if reason is not None:
                 self._stop.now(reason)
                 return
-            await self._note(step, str(error))
+            await self.note(step, str(error))
         except Exception as error:  # noqa: BLE001 - reported as a bug; the jobs under way are still brought home
             self._stop.send_no_more(bug_in(f"job {step.external_task_id}", error))
 
@@ -57,7 +57,8 @@ class Guard:
         """One sentence about a job, for the end of the run."""
         self.problems.append(f"{step.external_task_id}: {what}")
 
-    async def _note(self, step: Step, what: str) -> None:
+    async def note(self, step: Step, what: str) -> None:
+        """The same, kept in the ledger too: the report and `explain` tell it."""
         self.say(step, what)
         try:
             await self._ledger.write(writes.note, step.external_task_id, what)

@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path, PurePosixPath
 
+from manifest_runner.disk import kept_name, sync_folder
 from manifest_runner.errors import FetchError
 
 
@@ -38,13 +39,9 @@ def settle(part: Path, final: Path) -> str:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
     if os.path.lexists(final) and not _same(final, sha256):
-        final.replace(_aside(final))
+        final.replace(kept_name(final))  # it may be an earlier attempt's paid video, or somebody's own file
     part.replace(final)
-    folder = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name itself must survive a power cut
-    finally:
-        os.close(folder)
+    sync_folder(final.parent)
     return sha256
 
 
@@ -54,14 +51,6 @@ def _same(path: Path, sha256: str) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-
-
-def _aside(final: Path) -> Path:
-    """A free name for what lies at `final`: it may be an earlier attempt's paid video, or somebody's own file."""
-    number = 1
-    while os.path.lexists(candidate := final.with_name(f"{final.stem}.kept-{number}{final.suffix}")):
-        number += 1
-    return candidate
 
 
 def _leads_outside(output: str, folder: Path) -> FetchError:

@@ -164,7 +164,11 @@ def _decide(  # noqa: PLR0911 - one return a state is the clearest table
         case JobState.EXPIRED if Retry.EXPIRED not in retry and _may_be_there(record, now):
             return Action.FETCH, f"{record.why}; asked for once more, which costs nothing"
         case JobState.CONFLICT:
-            return Action.HOLD, f"{record.why or 'the id is taken in the account'} Give the job another id."
+            return (
+                Action.HOLD,
+                f"{record.why or 'the id is taken in the account'} If that task is yours, `adopt` takes it up; "
+                "else give the job another id.",
+            )
         case state:
             return _decide_ended(record, changed, Retry(state.value), retry)
 
@@ -234,7 +238,11 @@ _TURN = {
 
 
 def _turn(step: Step) -> tuple[int, Decimal]:
-    """Longest first among what is sent, so that no long job is left alone at the end. The sort is stable."""
+    """Among fetches the result that the service deletes soonest; among what is sent the longest, so that no long job
+    is left alone at the end. The sort is stable."""
+    if step.action is Action.FETCH:
+        ended = step.record.attempt.ended_at if step.record and step.record.attempt else None
+        return _TURN[step.action], Decimal(ended.timestamp()) if ended else Decimal(0)
     longest_first = -step.estimate.high if step.estimate else Decimal(0)
     return _TURN[step.action], longest_first
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from manifest_runner.errors import ServiceError, ServiceRefused, ServiceUnreachable
@@ -17,9 +18,10 @@ from manifest_runner.media import (
     ready_to_send,
 )
 from manifest_runner.models import Job, Rates, Units, attempt_id
+from manifest_runner.runner.ours import made_by
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.speak import Speaker
-from manifest_runner.service import AvatarClient, CreateRequest, Task, Timeouts, is_ours, repeat_safely
+from manifest_runner.service import AvatarClient, CreateRequest, Task, Timeouts, repeat_safely
 
 LOOK_UP_TRIES = 8  # some two minutes
 
@@ -44,7 +46,7 @@ class Prepared:
     settle_seconds: float
     key_id: str | None = None
 
-    def intent(self, why: str) -> writes.Intent:
+    def intent(self, why: str, clock_skew: timedelta | None) -> writes.Intent:
         return writes.Intent(
             job=self.job,
             fingerprint=self.media.fingerprint,
@@ -52,6 +54,7 @@ class Prepared:
             settle_seconds=self.settle_seconds,
             units_estimated=self.units_estimated,
             units_reserved=self.units_reserved,
+            clock_skew=clock_skew,
             key_id=self.key_id,
             why=why,
         )
@@ -127,7 +130,7 @@ class Preparer:
         found = await self._look_up(identity)
         if found is None:
             return identity
-        if pending and is_ours(found.created_at, pending.intent_at, self._client.clock_skew):
+        if pending and made_by(pending, found, self._client.clock_skew):
             acceptance = writes.Acceptance(
                 attempt_id=identity,
                 task_id=found.task_id,

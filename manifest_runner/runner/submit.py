@@ -14,6 +14,7 @@ from manifest_runner.errors import ServiceError, ServiceRefused, TransportFault
 from manifest_runner.ledger import AttemptRecord, Ledger, writes
 from manifest_runner.models import JobState
 from manifest_runner.runner.again import Cause
+from manifest_runner.runner.ours import made_by
 from manifest_runner.runner.prepare import Prepared
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.stop import Stop, reason_to_stop
@@ -25,7 +26,6 @@ from manifest_runner.service import (
     Task,
     Verdict,
     decision_for,
-    is_ours,
     judge_create,
     meaning_of,
     proves_nothing_made,
@@ -98,7 +98,7 @@ class Submitter:
         return await self._settle_doubt(attempt, sent=sent, judgement=judgement, error=None)
 
     async def _post(self, prepared: Prepared, why: str) -> Sent | _InDoubt:
-        attempt = await self._ledger.write(writes.intend, prepared.intent(why))
+        attempt = await self._ledger.write(writes.intend, prepared.intent(why, self._client.clock_skew))
         if self._stop.reason is not None:
             await self._back_to_pending(attempt, "the run was stopped before it was sent")
             return Over()
@@ -181,7 +181,7 @@ class Submitter:
         return await repeat_safely(lambda: self._client.get(attempt.attempt_id), limit=LOOK_UP_TRIES)
 
     async def _adopt(self, attempt: AttemptRecord, task: Task) -> Sent:
-        if is_ours(task.created_at, attempt.intent_at, self._client.clock_skew):
+        if made_by(attempt, task, self._client.clock_skew):
             return await self._accept(attempt, task, f"found under its id as task {task.task_id}: it is ours")
         why = (
             f"the account has had a task {task.task_id} with the id {attempt.attempt_id} since before we first "

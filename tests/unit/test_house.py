@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "manifest_runner"
-BASE = {"models", "errors"}
+BASE = {"models", "errors", "disk"}
 MAY_USE = {
     "models": {"models"},
-    "errors": BASE,
+    "errors": {"models"},
+    "disk": set(),
     "manifest": BASE,
     "ledger": BASE,
     "media": BASE,

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -73,6 +74,52 @@ def test_all_that_version_2_holds_is_read(ledger_path):
         spoken = speeches.speech(connection, "k1")
         assert (spoken.external_task_id, spoken.units_reserved) == ("welcome-en", Decimal("0.06"))
         assert queries.ledger_id(connection) == "0123456789abcdef"
+
+
+def test_version_4_knows_how_the_clocks_stood(ledger_path):
+    make(ledger_path, (VERSIONS / "4.sql").read_text(encoding="utf-8"))
+    with open_for_reading(ledger_path) as connection:
+        attempts = queries.job(connection, "welcome-de").attempts
+        assert [attempt.clock_skew for attempt in attempts] == [None, timedelta(seconds=-3599.75)]
+
+
+def test_a_ledger_that_was_being_made_when_its_maker_was_killed_is_made_anew(ledger_path):
+    """Nothing of it lies at the ledger's own name before it is whole."""
+    ledger_path.parent.mkdir()
+    for suffix in ("", "-journal", "-wal"):
+        Path(f"{ledger_path}.new{suffix}").write_bytes(b"half a ledger")
+    open_for_writing(ledger_path).close()
+    assert [path.name for path in ledger_path.parent.iterdir()] == [ledger_path.name]
+
+
+def test_no_rollback_journal_ever_lies_beside_a_ledger(ledger_path, monkeypatch):
+    seen = []
+
+    def connect(path: Path, **options: object) -> sqlite3.Connection:
+        connection = real(path, **options)
+        connection.set_trace_callback(lambda _: seen.append(Path(f"{ledger_path}-journal").exists()))
+        return connection
+
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    open_for_writing(ledger_path).close()
+    assert seen
+    assert not any(seen)
+
+
+def test_pages_that_do_not_fit_together_are_refused_before_anything_is_sent(ledger_path, steps_on):
+    with closing(open_for_writing(ledger_path)) as connection:
+        steps_on(connection).enrol(*(f"job-{number}" for number in range(200)))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs'").fetchone()[0]
+    whole = bytearray(ledger_path.read_bytes())
+    whole[(root - 1) * 4096 + 8 : (root - 1) * 4096 + 200] = b"\xff" * 192
+    ledger_path.write_bytes(whole)
+    with pytest.raises(LedgerError, match="damaged") as caught:
+        open_for_writing(ledger_path)
+    assert "backup" in caught.value.mend
+    assert "adopt MANIFEST --all" in caught.value.mend
+    assert ledger_path.read_bytes() == bytes(whole)
 
 
 def test_a_ledger_keeps_an_id_that_no_other_has(ledger_path, tmp_path):

@@ -192,6 +192,17 @@ async def test_no_slot_at_the_service_holds_the_others_back_and_costs_no_attempt
     assert [(attempt.number, attempt.posts) for attempt in campaign.job("a").attempts] == [(1, 3)]
 
 
+async def test_an_account_without_a_slot_for_too_long_needs_a_person(campaign, short_waits, monkeypatch):
+    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(3, 0.01, 0.01))
+    campaign.service.every_create = "429/1303"
+    ran = await campaign.run(A, B)
+    assert isinstance(ran.outcome.stopped, NeedsPerson)
+    assert "no slot free for 3 tries in a row" in ran.outcome.stopped.what
+    assert (ran.exit_code, campaign.states()) == (4, {"a": PENDING, "b": PENDING})
+    campaign.service.every_create = "ok"
+    assert (await campaign.run(A, B)).exit_code == 0
+
+
 async def test_too_fast_for_too_long_leaves_the_job_pending(campaign, short_waits, monkeypatch):
     monkeypatch.setitem(again._BOUNDS, Cause.TOO_FAST, again._Bound(2, 0.01, 0.01))
     campaign.service.creates["a"] += ["429/1302", "429/1302"]
@@ -219,7 +230,7 @@ async def test_a_job_that_waits_for_a_slot_and_one_that_waits_for_the_budget_do_
     campaign, in_order, monkeypatch
 ):
     """The first keeps its units reserved while it waits to be sent again; the second has its slot meanwhile."""
-    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(None, 0.2, 0.2))
+    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(9, 0.2, 0.2))
     campaign.concurrency, campaign.budget = 1, "1.2"
     campaign.service.creates["a"] += ["429/1303"]
     async with asyncio.timeout(2):
@@ -337,6 +348,7 @@ async def test_a_task_that_does_not_end_is_reported_and_the_others_use_the_other
     assert campaign.states() == {"a": RUNNING, "b": DONE, "c": DONE}
     assert [problem for problem in ran.outcome.problems if "has not ended" in problem] == ran.outcome.problems
     assert campaign.service.tasks["a"].task_id in ran.outcome.problems[0]
+    assert campaign.job("a").why.startswith("stuck: "), "the report and `explain` tell it too"
     assert ran.exit_code == 3
 
 

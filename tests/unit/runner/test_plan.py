@@ -43,6 +43,7 @@ def record(state: JobState, key: str = "welcome", *, sent: bool = True) -> JobRe
         fingerprint="1:x",
         fingerprint_parts=SENT,
         intent_at=NOON,
+        clock_skew=None,
         sent_at=NOON,
         posts=1,
         settle_seconds=90.0,
@@ -83,9 +84,10 @@ def record(state: JobState, key: str = "welcome", *, sent: bool = True) -> JobRe
     )
 
 
-def ended(record: JobRecord) -> JobRecord:
-    """The record with its attempt's end, at noon."""
-    return replace(record, attempts=(replace(record.attempts[0], ended_at=NOON),))
+def ended(record: JobRecord, days_before_noon: int = 0) -> JobRecord:
+    """The record with its attempt's end."""
+    at = NOON - timedelta(days=days_before_noon)
+    return replace(record, attempts=(replace(record.attempts[0], ended_at=at),))
 
 
 @pytest.mark.parametrize(
@@ -290,3 +292,24 @@ def test_another_file_holds_up_nothing_that_is_to_be_done_anyway(state, retry, a
         rates=DEFAULT_RATES,
     )
     assert step.action is action
+
+
+def test_results_that_the_service_deletes_soonest_are_fetched_first():
+    ages = {"new": 1, "oldest": 29, "old": 20}
+    records = {key: ended(record(JobState.RENDERED, key), days) for key, days in ages.items()}
+    steps = make_plan(
+        [job(key) for key in ages], {}, records, rates=DEFAULT_RATES, now=NOON + timedelta(days=1)
+    )
+    assert [step.external_task_id for step in steps] == ["oldest", "old", "new"]
+
+
+def test_the_longest_are_sent_first():
+    media = {"short": facts(seconds="3"), "long": facts(seconds="30"), "middle": facts(seconds="9")}
+    steps = make_plan([job(key) for key in media], media, {}, rates=DEFAULT_RATES)
+    assert [step.external_task_id for step in steps] == ["long", "middle", "short"]
+
+
+def test_a_conflict_names_both_ways_out():
+    (step,) = make_plan([job()], {}, {"welcome": record(JobState.CONFLICT)}, rates=DEFAULT_RATES)
+    assert "`adopt` takes it up" in step.why
+    assert "another id" in step.why

@@ -338,7 +338,7 @@ async def test_a_task_that_does_not_end_keeps_its_slot(desk, tmp_path):
         options=RunOptions(pace=QUICK, task_timeout=0.1),
     )
     (problem,) = outcome.problems
-    assert problem.startswith(f"endless: task {TASK} has not ended for too long")
+    assert problem.startswith(f"endless: stuck: task {TASK} has not ended for too long")
     assert "run the same command again" in problem
     assert isinstance(outcome.stopped, NeedsPerson)
     assert "slots is held by a task that does not end" in outcome.stopped.what
