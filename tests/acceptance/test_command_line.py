@@ -77,7 +77,7 @@ def test_plan_before_and_after(cli):
 
 def test_without_a_key_the_way_out_is_named(cli):
     cli("init", ".")
-    answer = cli("run", "campaign.yaml", "--service", "kling")
+    answer = cli("run", "campaign.yaml", "--service", "kling", env={})
     assert answer.returncode == 4
     assert "KLING_API_KEY" in answer.stderr
     assert "sandbox" in answer.stderr

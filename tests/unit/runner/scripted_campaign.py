@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from canaries import CANARY
 from PIL import Image
 
 from manifest_runner.ledger import JobRecord, Ledger, SpeechRecord, open_for_reading, open_ledger, queries
@@ -288,22 +289,32 @@ class Campaign:
             budget_units=Decimal(self.budget) if self.budget else None,
         )
 
-    async def run(self, *jobs: Job, retry: tuple[Retry, ...] = ()) -> Ran:
+    async def run(
+        self, *jobs: Job, retry: tuple[Retry, ...] = (), retry_ids: tuple[str, ...] = ()
+    ) -> Ran:
         with open_ledger(self.ledger, account="test") as ledger:
-            outcome = await self.go(ledger, *jobs, retry=retry)
+            outcome = await self.go(ledger, *jobs, retry=retry, retry_ids=retry_ids)
             return Ran(outcome, exit_code(outcome, ledger.read(queries.unfinished, NAME)))
 
-    async def go(self, ledger: Ledger, *jobs: Job, retry: tuple[Retry, ...] = ()) -> Outcome:
+    async def go(
+        self,
+        ledger: Ledger,
+        *jobs: Job,
+        retry: tuple[Retry, ...] = (),
+        retry_ids: tuple[str, ...] = (),
+    ) -> Outcome:
         manifest, out = self.manifest(*jobs), self.folder / "out"
         found = preflight(jobs, self.folder)
-        steps = ledger.read(lambda connection: survey(manifest, found, connection, out, retry=retry))
+        steps = ledger.read(
+            lambda connection: survey(manifest, found, connection, out, retry=retry, retry_ids=retry_ids)
+        )
         enrol(ledger, NAME, jobs, steps)
         self.after_planning()
         return await carry_out(
             manifest,
             steps,
             ledger=ledger,
-            service=Service(base_url=self.service.url, credentials=ApiKey("k" * 20)),
+            service=Service(base_url=self.service.url, credentials=ApiKey(CANARY)),
             folder=out,
             options=RunOptions(
                 timeouts=Timeouts(create_seconds=self.create_seconds),
@@ -336,11 +347,11 @@ class Campaign:
 
 
 @contextlib.asynccontextmanager
-async def open_campaign(folder: Path) -> AsyncIterator[Campaign]:
+async def open_campaign(folder: Path, service: ScriptedService | None = None) -> AsyncIterator[Campaign]:
     """A campaign whose service listens for as long as the block lasts."""
     (folder / "face.png").write_bytes(picture())
     (folder / "voice.wav").write_bytes(sound())
-    service = ScriptedService()
+    service = service or ScriptedService()
     service.listening = await asyncio.start_server(service.handle, "127.0.0.1", 0)
     service.url = f"http://127.0.0.1:{service.listening.sockets[0].getsockname()[1]}"
     try:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from canaries import CANARY
 from result_server import (
     ETAG,
     Asked,
@@ -98,7 +99,7 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(fetch_module, "FIRST_WAIT", 0.001)
     monkeypatch.setattr(retry_module, "_FIRST_SECONDS", 0.001)
     with open_ledger(tmp_path / "ledger.sqlite3", account="test") as ledger:
-        async with ResultServer() as server, AvatarClient(server.url, ApiKey("k" * 20)) as client:
+        async with ResultServer() as server, AvatarClient(server.url, ApiKey(CANARY)) as client:
             yield Desk(server, ledger, client, tmp_path / "out")
 
 
@@ -273,7 +274,7 @@ async def test_the_person_is_told_and_the_job_stays_rendered(desk):
         carry_out,
         Manifest(path=desk.folder.parent / "m.yaml", campaign="c", jobs=()),
         ledger=desk.ledger,
-        service=Service(base_url=desk.server.url, credentials=ApiKey("k" * 20)),
+        service=Service(base_url=desk.server.url, credentials=ApiKey(CANARY)),
         folder=desk.folder,
         options=RunOptions(),
     )

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from canaries import CANARY
 
 from manifest_runner.errors import AccountPaused, CredentialsError
 from manifest_runner.ledger import enrolment, open_ledger, queries, writes
@@ -134,7 +135,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
-    credentials = getattr(request, "param", ApiKey("k" * 20))
+    credentials = getattr(request, "param", ApiKey(CANARY))
     service, stop = ScriptedService(), Stop()
     server = await asyncio.start_server(service.handle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -269,7 +270,7 @@ async def test_after_a_crash_the_service_is_asked_before_anything_else(desk):
 async def test_where_nobody_listens_nothing_was_sent(desk):
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
-    async with AvatarClient(f"http://127.0.0.1:{port}", ApiKey("k" * 20)) as client:
+    async with AvatarClient(f"http://127.0.0.1:{port}", ApiKey(CANARY)) as client:
         desk.submitter = Submitter(ledger=desk.ledger, client=client, stop=desk.stop, shelter=Shelter())
         sent = await desk.send()
     assert isinstance(sent, SendAgain)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from canaries import CANARY
 from result_server import API, ResultServer, envelope, plain, running, silence
 
 from manifest_runner.errors import AccountPaused, CredentialsError, NeedsPerson, ServiceUnreachable
@@ -81,7 +82,7 @@ class Desk:
 async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     monkeypatch.setattr(retry_module, "_FIRST_SECONDS", 0.005)
     with open_ledger(tmp_path / "ledger.sqlite3", account="test") as ledger:
-        async with ResultServer() as server, AvatarClient(server.url, ApiKey("k" * 20)) as client:
+        async with ResultServer() as server, AvatarClient(server.url, ApiKey(CANARY)) as client:
             desk = Desk(server, ledger, client)
             yield desk
             await desk.close()
@@ -333,7 +334,7 @@ async def test_a_task_that_does_not_end_keeps_its_slot(desk, tmp_path):
             ),
         ],
         ledger=desk.ledger,
-        service=Service(base_url=desk.server.url, credentials=ApiKey("k" * 20)),
+        service=Service(base_url=desk.server.url, credentials=ApiKey(CANARY)),
         folder=tmp_path / "out",
         options=RunOptions(pace=QUICK, task_timeout=0.1),
     )
