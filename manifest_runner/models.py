@@ -235,6 +235,11 @@ class Manifest:
         return self.path.parent
 
 
+def differing(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
+    """The names in which two sets of named parts differ, such as the parts of two fingerprints."""
+    return tuple(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
+
+
 def attempt_id(external_task_id: str, number: int) -> str:
     """The id an attempt carries at the service: the job's own for the first, then `ID-r2`, `ID-r3` ..."""
     return external_task_id if number == 1 else f"{external_task_id}-r{number}"

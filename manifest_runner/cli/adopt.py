@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,16 +24,15 @@ if TYPE_CHECKING:
 @click.command("adopt")
 @campaign_options
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option(
-    "--all", "everything", is_flag=True, help="Every job of the manifest whose task is not known here."
-)
+@click.option("--all", "everything", is_flag=True, help="Every job of the manifest that is not under way.")
 @click.option("--take-over", is_flag=True, help="The runner that the ledger names does not run any more.")
 def command(*, ids: tuple[str, ...], everything: bool, take_over: bool, **options: Any) -> int:
     """Take up tasks that the account already has for jobs of MANIFEST, and that this ledger does not know.
 
-    For a ledger that was lost (--all), and for jobs that stopped as a conflict: by this you say that the tasks under
-    these ids are yours, and made from the rows as they are now. Nothing is sent, and nothing paid. `run` then goes on
-    with them: watches what is under way, fetches what is ready.
+    For a ledger that was lost or is an old backup (--all), and for jobs that stopped as a conflict: by this you say
+    that the tasks under these ids (ID, and ID-r2, ID-r3 ... for later attempts) are yours, and made from the rows as
+    they are now. Nothing is sent, and nothing paid. `run` then goes on with them: watches what is under way, fetches
+    what is ready.
     """
     from manifest_runner.ledger import open_ledger
     from manifest_runner.runner.adopt import adoptable
@@ -48,13 +48,15 @@ def command(*, ids: tuple[str, ...], everything: bool, take_over: bool, **option
     variables = environment()
     account = account_of(campaign.manifest, options["base_url"], variables)
     with open_ledger(campaign.ledger, account=account, take_over=take_over) as ledger:
-        steps = ledger.read(lambda connection: survey(campaign.manifest, found, connection, campaign.out))
+        # Nothing is sent: what is wrong with the media is for `run` to say.
+        media = replace(found, problems=())
+        steps = ledger.read(lambda connection: survey(campaign.manifest, media, connection, campaign.out))
         enrol(ledger, campaign.manifest.campaign, campaign.manifest.jobs, steps)
         wanted = [by_id[key] for key in dict.fromkeys(ids)] or list(campaign.manifest.jobs)
         candidates = adoptable(wanted, ledger)
         for job in wanted if ids else ():
             if job not in candidates:
-                say(f"{job.external_task_id}: not adopted, the ledger knows its task", err=True)
+                say(f"{job.external_task_id}: not adopted, it is under way: run the campaign", err=True)
         adopted = _adopt(campaign, candidates, found, ledger, options["base_url"], variables)
     return _tell(adopted, candidates)
 
@@ -96,6 +98,7 @@ def _tell(adopted: Sequence[Adopted], candidates: Sequence[Job]) -> int:
         attempts = f", {len(one.tasks)} attempts" if len(one.tasks) > 1 else ""
         say(f"{one.job.external_task_id}: task {task.task_id}, {task.status}{created}{attempts}")
     missing = len(candidates) - len(adopted)
-    said = f"{len(adopted)} adopted" + (f"; for {missing} the account has no task" if missing else "")
+    nothing = f"; for {missing} the account has no task that the ledger does not know" if missing else ""
+    said = f"{len(adopted)} adopted{nothing}"
     say(f"{said}. Run the campaign to go on with them." if adopted else f"{said}.")
     return 0

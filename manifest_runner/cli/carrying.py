@@ -15,7 +15,7 @@ from manifest_runner.cli.campaign import Campaign, load_campaign, look_at_media,
 from manifest_runner.cli.service import account_of, environment, open_service
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestRunnerError, NeedsPerson
-from manifest_runner.models import JobState, ServiceName, units_text
+from manifest_runner.models import JobState, ServiceName, Units, units_text
 
 if TYPE_CHECKING:
     from manifest_runner.ledger import Ledger
@@ -77,7 +77,7 @@ def carry(
 ) -> int:
     """Plan the campaign that the command's `options` name, carry the plan out (or what `choose` takes of it), and
     return the exit code."""
-    from manifest_runner.ledger import open_ledger
+    from manifest_runner.ledger import open_ledger, queries
     from manifest_runner.runner.run import RunOptions
     from manifest_runner.runner.survey import enrol, survey
     from manifest_runner.service import Timeouts
@@ -100,24 +100,28 @@ def carry(
         )
         enrol(ledger, campaign.manifest.campaign, campaign.manifest.jobs, steps)
         chosen = choose(steps) if choose else steps
-        ask_first(campaign, chosen, yes=yes)
+        committed = ledger.read(queries.spend, campaign.manifest.campaign).committed
+        ask_first(campaign, chosen, committed, yes=yes)
         outcome = work(campaign, chosen, ledger, how, options["base_url"], variables)
         outcome.problems += altered(steps)
         return tell(campaign, ledger, account, outcome, as_json=as_json)
 
 
-def ask_first(campaign: Campaign, steps: Sequence[Step], *, yes: bool) -> None:
-    """On a terminal, before something that costs money is sent: what, about how much, and whether it shall be."""
+def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, yes: bool) -> None:
+    """On a terminal, before something that costs money is sent: what, about how much, and whether it shall be.
+
+    `committed` is what the campaign has spent or holds back so far.
+    """
     from manifest_runner.runner.plan import Action
 
     manifest = campaign.manifest
-    sending = [step for step in steps if step.action is Action.SEND]
+    sending = [step for step in steps if step.action in (Action.SEND, Action.RESOLVE)]
     for line in notices(manifest):
         say(line, err=True)
     if yes or not sending or manifest.service.name is ServiceName.SANDBOX or not sys.stdin.isatty():
         return
     budget = (
-        f"the budget is {units_text(manifest.budget_units)}"
+        f"the budget is {units_text(manifest.budget_units)}, of which {units_text(committed)} are spent or held back"
         if manifest.budget_units is not None
         else "no budget"
     )
@@ -242,13 +246,19 @@ def tell(campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *, 
 
 
 def calls_line(outcome: Outcome, unfinished: int) -> str:
-    """How many create calls left in this run; those that made no task cost nothing."""
+    """How many paid calls left in this run, and what is known of them. Those that made no task cost nothing."""
+    spoken = f" {_calls(outcome.speech_calls, 'text-to-speech')} made." if outcome.speech_calls else ""
     if outcome.create_calls:
-        calls = (
-            f"{outcome.create_calls} create call{'' if outcome.create_calls == 1 else 's'} made in this run"
-        )
-        made = outcome.tasks_created
-        return f"{calls}." if made == outcome.create_calls else f"{calls}; {made} of them made a task."
+        line = f"{_calls(outcome.create_calls, 'create')} made in this run"
+        if outcome.tasks_created != outcome.create_calls:
+            line += f"; {outcome.tasks_created} of them made a task"
+        if outcome.calls_in_doubt:
+            line += f"; of {outcome.calls_in_doubt} it is not known yet, and it may be billed: the next run asks"
+        return f"{line}.{spoken}"
     if not unfinished:
-        return "Nothing was left to send: every job is done. No create call was made."
-    return "No create call was made in this run."
+        return f"Nothing was left to send: every job is done. No create call was made.{spoken}"
+    return f"No create call was made in this run.{spoken}"
+
+
+def _calls(count: int, kind: str) -> str:
+    return f"{count} {kind} call{'' if count == 1 else 's'}"

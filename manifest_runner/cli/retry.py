@@ -14,7 +14,7 @@ from manifest_runner.cli.terminal import say
 from manifest_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.plan import Retry, Step
 
 KINDS = ("failed", "rejected", "expired", "changed")
 
@@ -30,7 +30,7 @@ KINDS = ("failed", "rejected", "expired", "changed")
 def command(*, ids: tuple[str, ...], **options: Any) -> int:
     """Send jobs of MANIFEST again that have ended without the video they should have: as new attempts, paid anew.
 
-    What it will cost is shown first. What is under way is gone on with and never sent again; what was never sent
+    What it will cost is shown first. What is under way is gone on with, and gets no new attempt; what was never sent
     stays so. With --id alone, each of the kinds will do.
     """
     from manifest_runner.runner.plan import UNDER_WAY, Retry
@@ -43,7 +43,7 @@ def command(*, ids: tuple[str, ...], **options: Any) -> int:
         )
 
     def only_those(steps: Sequence[Step]) -> list[Step]:
-        again = [step for step in steps if sent_again(step)]
+        again = [step for step in steps if sent_again(step, chosen or list(Retry), ids)]
         for key in ids:
             if key not in {step.external_task_id for step in again}:
                 say(f"{key}: not sent again: {why_not(key, steps)}", err=True)
@@ -56,14 +56,20 @@ def command(*, ids: tuple[str, ...], **options: Any) -> int:
     return carry(options, retry=chosen or list(Retry), retry_ids=ids, choose=only_those)
 
 
-def sent_again(step: Step) -> bool:
-    """Whether the plan sends a job that has ended before."""
-    from manifest_runner.models import JobState
-    from manifest_runner.runner.plan import Action
+def sent_again(step: Step, kinds: Sequence[Retry], ids: Sequence[str]) -> bool:
+    """Whether the plan sends a job that has ended before, and it is one of those that were asked for.
 
-    return (
-        step.action is Action.SEND and step.record is not None and step.record.state is not JobState.PENDING
-    )
+    A plan may send more than that, such as a refused row that was edited: that is for `run`.
+    """
+    from manifest_runner.models import JobState
+    from manifest_runner.runner.plan import Action, Retry
+
+    if step.action is not Action.SEND or step.record is None or (ids and step.external_task_id not in ids):
+        return False
+    state = step.record.state
+    if state is JobState.DONE:
+        return Retry.CHANGED in kinds or Retry.EXPIRED in kinds
+    return state is not JobState.PENDING and Retry(state.value) in kinds
 
 
 def why_not(key: str, steps: Sequence[Step]) -> str:

@@ -3,18 +3,20 @@
 All SQL of the runner is in this package.
 """
 
-from manifest_runner.ledger import enrolment, ownership, queries, speeches, writes
-from manifest_runner.ledger.connection import open_for_reading
+from manifest_runner.ledger import adoption, enrolment, ownership, queries, speeches, writes
+from manifest_runner.ledger.connection import RESTORE, open_for_reading
 from manifest_runner.ledger.ledger import Ledger, open_ledger
 from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner, SpeechRecord
 
 __all__ = [
+    "RESTORE",
     "AttemptRecord",
     "EventRecord",
     "JobRecord",
     "Ledger",
     "Owner",
     "SpeechRecord",
+    "adoption",
     "enrolment",
     "open_for_reading",
     "open_ledger",

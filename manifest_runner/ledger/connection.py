@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 from manifest_runner.disk import sync_folder
 from manifest_runner.errors import LedgerError
+from manifest_runner.ledger import queries
 from manifest_runner.ledger.schema import CURRENT_VERSION, check_ours, migrate
 
 RESTORE = (
-    "Put a backup of it in its place. Without one: move it away, and `manifest-runner adopt MANIFEST --all` makes a "
-    "new one from the tasks that the service has."
+    "Move it away together with all that lies beside it under its name (-wal, -shm, .rescue); then put a backup in its "
+    "place. Without one, `manifest-runner adopt MANIFEST --all` makes a new ledger from the tasks that the service has."
 )
 BUSY_SECONDS = 10.0  # how long a statement waits for another process's short transaction
 
@@ -29,6 +30,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         refuse_strange_companions(path)
         if not path.exists() or not path.stat().st_size:
             _make(path.resolve())
+        elif _wal_of(path).exists():
+            _refuse_strange_wal(path)
         return _connect_to_write(path)
 
 
@@ -57,12 +60,40 @@ def _make(path: Path) -> None:
     SQLite brings a file into WAL mode by way of a rollback journal. Killed on the way it would leave one beside the
     ledger, and such a file is refused.
     """
+    if _wal_of(path).exists():
+        raise LedgerError(
+            f"{_wal_of(path)} belongs to a ledger that is not there.",
+            mend="Put that ledger back beside it: the last of it stands in this file. Or move both away.",
+        )
     aside = path.with_name(f"{path.name}.new")
     for suffix in ("", "-journal", "-wal", "-shm"):
         Path(f"{aside}{suffix}").unlink(missing_ok=True)
     _connect_to_write(aside).close()
     aside.replace(path)
     sync_folder(path.parent)
+
+
+def _wal_of(path: Path) -> Path:
+    """The write-ahead log: what a run that was killed had committed last, and what SQLite adds to the file it finds."""
+    return Path(f"{path.resolve()}-wal")
+
+
+def _refuse_strange_wal(path: Path) -> None:
+    """Raise LedgerError when the log and the file don't fit together, as when a backup was put beside the log.
+
+    SQLite would lay the one over the other without a word. All of it is compared, on a connection that can't write.
+    """
+    connection = _connect_read_only(path)
+    try:
+        answer = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        lost = queries.under_way_without_attempt(connection) if answer == "ok" else []
+    finally:
+        connection.close()
+    if answer != "ok" or lost:
+        raise LedgerError(
+            f"The ledger {path} and {_wal_of(path).name} beside it don't belong together.",
+            mend=f"If you have put a backup there: take {_wal_of(path).name} away first, then put it there. {RESTORE}",
+        )
 
 
 def _refuse_damage(connection: sqlite3.Connection, path: Path) -> None:

@@ -25,8 +25,7 @@ from manifest_runner.ledger.connection import (
     private_folder,
 )
 from manifest_runner.ledger.records import Owner
-from manifest_runner.ledger.rescue import Rescue, journal_of, rescued
-from manifest_runner.ledger.transitions import IllegalTransition
+from manifest_runner.ledger.rescue import Rescue, journal_of, read_journal
 from manifest_runner.ledger.writer import Writer
 from manifest_runner.models import utc_now, utc_text
 
@@ -100,12 +99,14 @@ def open_ledger(path: Path, *, account: str, take_over: bool = False) -> Iterato
             rescue = _merged(path, writer)
             me = Owner(host=socket.gethostname(), pid=os.getpid(), since=utc_now())
             writer.submit(partial(ownership.set_owner, owner=me)).result()
-            writer.give_signs_of_life(partial(ownership.sign_of_life, owner=me))
+            writer.give_signs_of_life(
+                partial(ownership.sign_of_life, owner=me), partial(ownership.refuse_successor, owner=me)
+            )
             try:
                 with open_for_reading(path) as reader:
                     yield Ledger(path, writer, reader, rescue)
             finally:
-                _forget_owner(writer)
+                _forget_owner(writer, me)
                 rescue.close()
         finally:
             writer.close()
@@ -126,18 +127,19 @@ def _merged(path: Path, writer: Writer) -> Rescue:
     """Write what an earlier run could only put into its rescue journal; give back the journal of this one."""
     journal = journal_of(path)
     with ledger_errors(path):
-        for write in rescued(journal):
-            with suppress(IllegalTransition):  # the ledger knew it after all
-                writer.submit(write).result()
-        journal.unlink(missing_ok=True)
+        whose = writer.submit(queries.ledger_id).result()
+        found = read_journal(journal, whose)
+        if found is not None:
+            writer.submit(found.merge).result()
+            journal.unlink(missing_ok=True)
     rescue = Rescue(journal)
-    rescue.open()
+    rescue.open(whose)
     return rescue
 
 
-def _forget_owner(writer: Writer) -> None:
+def _forget_owner(writer: Writer, me: Owner) -> None:
     try:
-        writer.submit(ownership.clear_owner).result()
+        writer.submit(partial(ownership.clear_owner, owner=me)).result()
     except LedgerError:
         return  # the file broke during the run, which was said then; the lock itself is freed all the same
 

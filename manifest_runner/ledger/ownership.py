@@ -74,17 +74,28 @@ def set_owner(connection: sqlite3.Connection, owner: Owner) -> None:
 
 
 def sign_of_life(connection: sqlite3.Connection, owner: Owner) -> None:
-    """Say that the owner is still at work. Raises LedgerBusy when somebody has taken the ledger over."""
-    changed = connection.execute(
+    """Say that the owner is still at work."""
+    connection.execute(
         "UPDATE owner SET seen_at = ? WHERE host = ? AND pid = ? AND since = ?",
-        (utc_text(utc_now()), owner.host, owner.pid, utc_text(owner.since)),
-    ).rowcount
-    if not changed:
+        (utc_text(utc_now()), *_names(owner)),
+    )
+
+
+def refuse_successor(connection: sqlite3.Connection, owner: Owner) -> None:
+    """Raise LedgerBusy when the ledger is no longer this owner's. Asked in every transaction: what is written after a
+    take-over would be written into somebody else's run."""
+    same = "SELECT 1 FROM owner WHERE host = ? AND pid = ? AND since = ?"
+    if connection.execute(same, _names(owner)).fetchone() is None:
         raise LedgerBusy(
             "Another runner has taken the ledger over.",
             mend="This run has stopped: leave the campaign to the other.",
         )
 
 
-def clear_owner(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM owner")
+def clear_owner(connection: sqlite3.Connection, owner: Owner) -> None:
+    """Take this owner's name out; a successor's stays."""
+    connection.execute("DELETE FROM owner WHERE host = ? AND pid = ? AND since = ?", _names(owner))
+
+
+def _names(owner: Owner) -> tuple[str, int, str]:
+    return owner.host, owner.pid, utc_text(owner.since)

@@ -123,15 +123,35 @@ def states(connection: sqlite3.Connection, campaign: str) -> dict[str, JobState]
     return {row["external_task_id"]: JobState(row["state"]) for row in rows}
 
 
+def under_way_without_attempt(connection: sqlite3.Connection) -> list[str]:
+    """The jobs that are said to be at the service, and of which nothing says how: no run of ours leaves any."""
+    rows = connection.execute(
+        "SELECT external_task_id FROM jobs WHERE state NOT IN ('pending', 'conflict') AND NOT EXISTS"
+        " (SELECT 1 FROM attempts WHERE attempts.external_task_id = jobs.external_task_id)"
+    )
+    return [row[0] for row in rows]
+
+
 def next_attempt_number(connection: sqlite3.Connection, external_task_id: str) -> int:
     """The number a new attempt of this job gets: past its last, and past ids that something else has."""
     row = connection.execute(
         "SELECT max(number) FROM attempts WHERE external_task_id = ?", (external_task_id,)
     ).fetchone()
     number = (row[0] or 0) + 1
-    while number > 1 and _taken(connection, attempt_id(external_task_id, number)):
+    while number > 1 and taken(connection, attempt_id(external_task_id, number)):
         number += 1
     return number
+
+
+def taken(connection: sqlite3.Connection, candidate: str) -> bool:
+    """Whether some job or attempt in this ledger has this id."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM attempts WHERE attempt_id = ? UNION ALL SELECT 1 FROM jobs WHERE external_task_id = ?",
+            (candidate, candidate),
+        ).fetchone()
+        is not None
+    )
 
 
 def spend(connection: sqlite3.Connection, campaign: str) -> Spend:
@@ -167,13 +187,3 @@ def _attempts_by_job(connection: sqlite3.Connection, ids: list[str]) -> dict[str
     ).fetchall()
     records = map(AttemptRecord.from_row, rows)
     return {key: tuple(group) for key, group in groupby(records, lambda record: record.external_task_id)}
-
-
-def _taken(connection: sqlite3.Connection, candidate: str) -> bool:
-    return (
-        connection.execute(
-            "SELECT 1 FROM attempts WHERE attempt_id = ? UNION ALL SELECT 1 FROM jobs WHERE external_task_id = ?",
-            (candidate, candidate),
-        ).fetchone()
-        is not None
-    )

@@ -23,7 +23,6 @@ class AttemptRecord:
     fingerprint: str
     fingerprint_parts: Mapping[str, str]
     intent_at: datetime  # the first intent for this id: nothing older at the service can be ours
-    clock_skew: timedelta | None  # service's clock minus ours at that moment; None where it was not measured
     sent_at: datetime  # the intent of the newest POST
     posts: int  # POSTs that may have left for this id
     settle_seconds: float  # how long after a POST the service may still be carrying it out
@@ -38,6 +37,12 @@ class AttemptRecord:
     ended_at: datetime | None
     video_seconds: Decimal | None
     units_deducted: Units | None
+    clock_skew: timedelta | None = (
+        None  # service's clock minus ours at `intent_at`; None where it was not measured
+    )
+    earlier_parts: Mapping[str, str] | None = (
+        None  # of an earlier POST with this id that may still have arrived
+    )
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> AttemptRecord:
@@ -47,6 +52,7 @@ class AttemptRecord:
             number=row["number"],
             fingerprint=row["fingerprint"],
             fingerprint_parts=json.loads(row["fingerprint_parts"]),
+            earlier_parts=json.loads(row["earlier_parts"]) if row["earlier_parts"] else None,
             intent_at=utc_from(row["intent_at"]),
             clock_skew=timedelta(seconds=row["clock_skew"]) if row["clock_skew"] is not None else None,
             sent_at=utc_from(row["sent_at"]),
@@ -90,12 +96,21 @@ class JobRecord:
     listed: bool  # whether the manifest named it when it was last run
     line: int | None  # where the manifest has it
     changed: tuple[str, ...]  # the paid fields in which the manifest's row is no longer what was sent
+    current: str | None = (
+        None  # the attempt that the state speaks of; None where older versions wrote it: the newest
+    )
     attempts: tuple[AttemptRecord, ...] = ()
 
     @property
     def attempt(self) -> AttemptRecord | None:
-        """The newest attempt."""
-        return self.attempts[-1] if self.attempts else None
+        """The attempt that the job's state speaks of: the newest, or an earlier one that its row went back to."""
+        named = (one for one in self.attempts if one.attempt_id == self.current)
+        return next(named, self.attempts[-1] if self.attempts else None)
+
+    @property
+    def last_made(self) -> AttemptRecord | None:
+        """The newest attempt that the service made a task for. The job's file, if there is one, is of this one."""
+        return next((one for one in reversed(self.attempts) if one.task_id is not None), None)
 
     @classmethod
     def from_row(cls, row: sqlite3.Row, attempts: Sequence[AttemptRecord] = ()) -> JobRecord:
@@ -120,6 +135,7 @@ class JobRecord:
             listed=bool(row["listed"]),
             line=row["line"],
             changed=tuple(json.loads(row["changed"])),
+            current=row["current"],
             attempts=tuple(attempts),
         )
 

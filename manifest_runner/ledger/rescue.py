@@ -8,12 +8,13 @@ about everything that is in doubt; with it nothing has to be asked, and what has
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -22,8 +23,10 @@ from typing import Any
 
 from manifest_runner.errors import LedgerError
 from manifest_runner.ledger import speeches, writes
+from manifest_runner.ledger.transitions import IllegalTransition
 from manifest_runner.models import JobState, ServiceStatus, utc_from, utc_text
 
+_HEAD = "rescue journal of"
 ROOM = 256 * 1024  # bytes: some six hundred answers
 
 _WRITES: dict[str, Callable[..., Any]] = {
@@ -49,13 +52,16 @@ class Rescue:
         self.path = path
         self._file: int | None = None
         self._position = 0
+        self._kept = 0
 
-    def open(self) -> None:
-        """Take the room. Without any the journal still tries, when it is needed."""
+    def open(self, ledger_id: str) -> None:
+        """Take the room, and say whose it is. Without any room the journal still tries, when it is needed."""
         with suppress(OSError):
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            os.pwrite(self._file, b"\n" * ROOM, 0)
+            head = json.dumps([_HEAD, ledger_id]).encode("ascii") + b"\n"
+            os.pwrite(self._file, head.ljust(ROOM, b"\n"), 0)
             os.fsync(self._file)
+            self._position = len(head)
 
     def keep(self, write: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Keep one write that the ledger would not take, if it is one that the service's answer was for."""
@@ -66,30 +72,82 @@ class Rescue:
         )
         with suppress(OSError):  # then the service will be asked, as after a crash
             self._position += os.pwrite(self._file, line.encode("ascii") + b"\n", self._position)
+            self._kept += 1
             os.fsync(self._file)
 
     def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-        if not self._position:
-            with suppress(OSError):  # an empty journal says nothing to the next start either
-                self.path.unlink(missing_ok=True)
+        if self._file is None:
+            return
+        mine = os.fstat(self._file)
+        os.close(self._file)
+        self._file = None
+        with suppress(OSError):  # an empty journal says nothing to the next start either
+            if not self._kept and os.path.samestat(mine, self.path.lstat()):
+                self.path.unlink()
 
 
 def journal_of(ledger: Path) -> Path:
-    return ledger.with_name(f"{ledger.name}.rescue")
+    """The journal's place: one, by whatever link the ledger is named."""
+    real = ledger.resolve()
+    return real.with_name(f"{real.name}.rescue")
 
 
-def rescued(path: Path) -> list[Callable[[sqlite3.Connection], Any]]:
-    """The writes in a journal that an earlier run left, in their order; none when there is no journal.
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What an earlier run could not write into its ledger. `token` tells this journal from every other."""
 
-    Raises LedgerError for a file that is no journal. A last line that was cut off is left out.
+    path: Path
+    token: str
+    entries: tuple[Callable[[sqlite3.Connection], Any], ...]
+
+    def merge(self, connection: sqlite3.Connection) -> None:
+        """Write all of it in one transaction, once: a start that is killed before the file is gone repeats nothing.
+
+        Raises LedgerError for an entry that can't be written; then nothing of it is.
+        """
+        if connection.execute(
+            "SELECT 1 FROM meta WHERE key = 'rescued' AND value = ?", (self.token,)
+        ).fetchone():
+            return
+        for number, entry in enumerate(self.entries, start=1):
+            connection.execute("SAVEPOINT entry")
+            try:
+                entry(connection)
+            except IllegalTransition:  # the ledger knew it after all
+                connection.execute("ROLLBACK TO entry")
+            except (TypeError, AttributeError, KeyError, ValueError, sqlite3.IntegrityError) as error:
+                raise _unreadable(self.path, number, error) from None
+            connection.execute("RELEASE entry")
+        connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('rescued', ?)", (self.token,))
+
+
+def read_journal(path: Path, ledger_id: str) -> Journal | None:
+    """The journal that an earlier run left; None when there is none.
+
+    Raises LedgerError for a file that is no journal, or another ledger's. A last line that was cut off is left out.
     """
     if not path.is_file() or path.is_symlink():
-        return []
+        return None
     lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
-    return [*_decoded_lines(lines, path)]
+    token = hashlib.sha256(b"\n".join(lines)).hexdigest()
+    if lines and (whose := _head_of(lines[0])) is not None:
+        lines = lines[1:]
+        if whose != ledger_id and lines:
+            raise LedgerError(
+                f"The rescue journal {path} is that of another ledger.",
+                mend="Put it back beside its own ledger, or move it away to go on without it.",
+            )
+    return Journal(path, token, tuple(_decoded_lines(lines, path)))
+
+
+def _head_of(line: bytes) -> str | None:
+    try:
+        match json.loads(line):
+            case [str() as name, str() as ledger_id] if name == _HEAD:
+                return ledger_id
+    except ValueError:
+        return None
+    return None
 
 
 def _decoded_lines(lines: Sequence[bytes], path: Path) -> Iterator[Callable[[sqlite3.Connection], Any]]:
@@ -102,11 +160,15 @@ def _decoded_lines(lines: Sequence[bytes], path: Path) -> Iterator[Callable[[sql
         except (ValueError, KeyError, TypeError, ArithmeticError) as error:
             if number == len(lines):
                 return
-            raise LedgerError(
-                f"The rescue journal {path} can't be read (entry {number}: {type(error).__name__}).",
-                mend="Move it away to go on without it: the service is then asked about what was under way.",
-            ) from None
+            raise _unreadable(path, number, error) from None
         yield partial(_again, write=write, args=given, kwargs=named)
+
+
+def _unreadable(path: Path, number: int, error: Exception) -> LedgerError:
+    return LedgerError(
+        f"The rescue journal {path} can't be read (entry {number}: {type(error).__name__}).",
+        mend="Move it away to go on without it: the service is then asked about what was under way.",
+    )
 
 
 def _again(
@@ -129,6 +191,8 @@ def _encoded(value: Any) -> Any:
         return {"is": "Decimal", "value": str(value)}
     if isinstance(value, datetime):
         return {"is": "datetime", "value": utc_text(value)}
+    if isinstance(value, tuple):
+        return {"is": "tuple", "value": [_encoded(part) for part in value]}
     return value
 
 
@@ -144,4 +208,6 @@ def _decoded(value: Any) -> Any:
         return Decimal(content)
     if kind == "datetime":
         return utc_from(content)
+    if kind == "tuple":
+        return tuple(_decoded(part) for part in content)
     raise ValueError(f"a value of an unknown kind: {kind}")

@@ -131,6 +131,10 @@ ALTER TABLE owner ADD COLUMN seen_at TEXT;
 
 _VERSION_4 = """
 ALTER TABLE attempts ADD COLUMN clock_skew REAL;
+
+ALTER TABLE attempts ADD COLUMN earlier_parts TEXT;
+
+ALTER TABLE jobs ADD COLUMN current TEXT;
 """
 
 MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)

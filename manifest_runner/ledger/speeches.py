@@ -40,9 +40,22 @@ def asked(
     )
 
 
+def made_elsewhere(connection: sqlite3.Connection, key: str, *, external_task_id: str, units: Units) -> None:
+    """A text was spoken for a task that this ledger took up later: nothing tells what that cost, or its audio."""
+    connection.execute(
+        "INSERT OR IGNORE INTO speeches (key, campaign, asked_at, calls, answers, figureless, external_task_id,"
+        " call_units) SELECT ?, campaign, ?, 1, 1, 1, external_task_id, ? FROM jobs WHERE external_task_id = ?",
+        (key, utc_text(utc_now()), units_text(units), external_task_id),
+    )
+
+
 def not_made(connection: sqlite3.Connection, key: str) -> None:
     """The call surely reached nobody or was refused: it counts as answered, and costs nothing."""
-    connection.execute("UPDATE speeches SET answers = answers + 1 WHERE key = ?", (key,))
+    changed = connection.execute(
+        "UPDATE speeches SET answers = answers + 1 WHERE key = ? AND answers < calls", (key,)
+    ).rowcount
+    if not changed:
+        raise _no_question(key)
 
 
 def made(
@@ -56,9 +69,11 @@ def made(
     made_at: datetime,
 ) -> SpeechRecord:
     """The audio is there. What it cost is added to what earlier calls for the same text cost."""
-    row = connection.execute("SELECT units_deducted FROM speeches WHERE key = ?", (key,)).fetchone()
+    row = connection.execute(
+        "SELECT units_deducted FROM speeches WHERE key = ? AND answers < calls", (key,)
+    ).fetchone()
     if row is None:
-        raise IllegalTransition(f"An answer for speech {key!r} that was never asked for.")
+        raise _no_question(key)
     before = Decimal(row["units_deducted"]) if row["units_deducted"] is not None else None
     total = units if before is None else before + (units or Decimal(0))
     connection.execute(
@@ -77,3 +92,7 @@ def made(
     return SpeechRecord.from_row(
         connection.execute("SELECT * FROM speeches WHERE key = ?", (key,)).fetchone()
     )
+
+
+def _no_question(key: str) -> IllegalTransition:
+    return IllegalTransition(f"An answer for speech {key!r} to which no question is open.")

@@ -15,20 +15,22 @@ RENDERED, DONE, FAILED = JobState.RENDERED, JobState.DONE, JobState.FAILED
 REJECTED, CONFLICT, EXPIRED = JobState.REJECTED, JobState.CONFLICT, JobState.EXPIRED
 
 LEGAL: dict[JobState, frozenset[JobState]] = {
-    PENDING: frozenset({SUBMITTING, RUNNING, CONFLICT}),
+    PENDING: frozenset({SUBMITTING, RUNNING, CONFLICT, RENDERED, DONE}),
     SUBMITTING: frozenset({PENDING, RUNNING, REJECTED, CONFLICT}),
     RUNNING: frozenset({RENDERED, FAILED}),
     RENDERED: frozenset({DONE, EXPIRED}),
-    DONE: frozenset({DONE, SUBMITTING}),
-    FAILED: frozenset({SUBMITTING}),
-    REJECTED: frozenset({SUBMITTING}),
+    DONE: frozenset({DONE, SUBMITTING, RUNNING, RENDERED, EXPIRED}),
+    FAILED: frozenset({SUBMITTING, RUNNING, RENDERED, DONE}),
+    REJECTED: frozenset({SUBMITTING, RUNNING, RENDERED, DONE}),
     CONFLICT: frozenset({RUNNING}),
-    EXPIRED: frozenset({DONE, SUBMITTING}),
+    EXPIRED: frozenset({DONE, SUBMITTING, RUNNING, RENDERED}),
 }
 """Beyond the plain way through: pending -> conflict is an id that the account had before we sent anything;
 pending -> running is a task of ours that look-ups had missed; done -> done is a video that was deleted here and
-fetched again without paying; done -> submitting is a changed row that a person asked to send again; expired -> done
-is a result that was there after all; a person's `adopt` leads from pending or conflict to running."""
+fetched again without paying, done -> expired one that the service no longer had either; done -> submitting is a
+changed row that a person asked to send again; expired -> done is a result that was there after all. A person's `adopt`
+leads to running from whatever is not under way. A row that went back to what an earlier attempt was paid for leads to
+done (its video is here) or rendered (it is fetched once more)."""
 
 
 class IllegalTransition(ManifestRunnerError):

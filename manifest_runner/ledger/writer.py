@@ -45,6 +45,7 @@ class Writer:
         self._broken: LedgerError | None = None
         self._closed = False
         self._beat: Callable[[sqlite3.Connection], None] | None = None
+        self._fence: Callable[[sqlite3.Connection], None] | None = None
         self._last_sign = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
 
@@ -67,9 +68,12 @@ class Writer:
             self._thread.join()
         self._connection.close()
 
-    def give_signs_of_life(self, beat: Callable[[sqlite3.Connection], None]) -> None:
-        """Make this write every few seconds. A LedgerError of it is for good."""
-        self._beat = beat
+    def give_signs_of_life(
+        self, beat: Callable[[sqlite3.Connection], None], fence: Callable[[sqlite3.Connection], None]
+    ) -> None:
+        """Make the write `beat` every few seconds. `fence` goes first in each transaction from now on: a LedgerError
+        of it is for good."""
+        self._beat, self._fence = beat, fence
 
     def _next(self) -> _Write | None:
         """The next write; the sign of life is given between two of them when it is due, however many there are."""
@@ -80,14 +84,7 @@ class Writer:
                     return self._queue.get(timeout=due)
             self._last_sign = time.monotonic()
             if self._beat is not None:
-                self._give_sign(self._beat)
-
-    def _give_sign(self, beat: Callable[[sqlite3.Connection], None]) -> None:
-        sign = _Write(beat)
-        self._commit([sign])
-        error = sign.answer.exception()
-        if isinstance(error, LedgerError):
-            self._broken = error
+                self._commit([_Write(self._beat)])
 
     def _work(self) -> None:
         while (first := self._next()) is not None:
@@ -128,6 +125,8 @@ class Writer:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
+            if self._fence is not None:
+                self._fence(self._connection)
             for write in batch:
                 execute("SAVEPOINT one")
                 try:

@@ -19,6 +19,7 @@ from manifest_runner.models import (
     ServiceStatus,
     Units,
     attempt_id,
+    differing,
     units_text,
     utc_now,
     utc_text,
@@ -49,6 +50,10 @@ class Acceptance:
     status: ServiceStatus
     request_id: str | None
     why: str
+    found: bool = False  # under its id, and not the answer to the newest POST
+    changed: tuple[
+        str, ...
+    ] = ()  # the paid fields in which the manifest's row differs from what it was made from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,33 +81,6 @@ class Keeping:
     video_seconds: Decimal
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AdoptedTask:
-    """A task of the account that becomes one of a job's attempts. `created_at` None: the service does not say."""
-
-    attempt_id: str
-    number: int
-    task_id: str
-    status: ServiceStatus
-    message: str | None
-    units_deducted: Units | None
-    created_at: datetime | None
-    ended_at: datetime | None
-    request_id: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Adoption:
-    """A person says that these tasks, in the order of their numbers, are this job's."""
-
-    job: Job
-    fingerprint: str
-    fingerprint_parts: Mapping[str, str]
-    units_reserved: Units
-    key_id: str | None
-    tasks: Sequence[AdoptedTask]
-
-
 def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     """Commit that a create call for this job is about to leave. Must be durable before it does.
 
@@ -117,15 +95,16 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     again = attempts and row is not None and JobState(row["state"]) is JobState.PENDING
     number = attempts[-1].number if again else queries.next_attempt_number(connection, key)
     identity = attempt_id(key, number)
+    earlier = _earlier_parts(attempts[-1], intent) if again else None
     move(connection, key, JobState.SUBMITTING, intent.why, attempt_id=identity)
     connection.execute(
         "INSERT INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts, intent_at,"
-        " sent_at, posts, settle_seconds, units_reserved, key_id, clock_skew)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)"
+        " sent_at, posts, settle_seconds, units_reserved, key_id, clock_skew, earlier_parts)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)"
         " ON CONFLICT (external_task_id, number) DO UPDATE SET fingerprint = excluded.fingerprint,"
         " fingerprint_parts = excluded.fingerprint_parts, sent_at = excluded.sent_at, posts = posts + 1,"
         " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved,"
-        " key_id = excluded.key_id",
+        " key_id = excluded.key_id, earlier_parts = excluded.earlier_parts",
         (
             identity,
             key,
@@ -138,14 +117,26 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
             units_text(intent.units_reserved),
             intent.key_id,
             intent.clock_skew.total_seconds() if intent.clock_skew is not None else None,
+            json.dumps(dict(earlier), sort_keys=True) if earlier is not None else None,
         ),
     )
     connection.execute(
-        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, units_estimated = ?, changed = '[]', file = NULL,"
-        " watermark_file = NULL, sha256 = NULL, bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
-        (*paid_columns(job), job.output, units_column(intent.units_estimated), key),
+        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, units_estimated = ?, changed = '[]', current = ?"
+        " WHERE external_task_id = ?",
+        (*paid_columns(job), job.output, units_column(intent.units_estimated), identity, key),
     )
-    return _attempt(connection, identity)
+    return attempt_of(connection, identity)
+
+
+def _earlier_parts(attempt: AttemptRecord, intent: Intent) -> Mapping[str, str] | None:
+    """What an earlier POST under this id asked for, when it was something else and may still turn out to have arrived.
+
+    A refusal leaves a code, and proves that nothing did.
+    """
+    if attempt.earlier_parts is not None:
+        return attempt.earlier_parts
+    other = dict(attempt.fingerprint_parts) != dict(intent.fingerprint_parts)
+    return attempt.fingerprint_parts if other and attempt.code is None else None
 
 
 def accepted(connection: sqlite3.Connection, acceptance: Acceptance) -> AttemptRecord:
@@ -153,63 +144,47 @@ def accepted(connection: sqlite3.Connection, acceptance: Acceptance) -> AttemptR
 
     pending -> running: a task of ours that two look-ups had missed was found before anything was sent again.
     """
-    attempt = _attempt(connection, acceptance.attempt_id)
+    attempt = attempt_of(connection, acceptance.attempt_id)
+    changed, parts = acceptance.changed, attempt.fingerprint_parts
+    why = acceptance.why
+    if acceptance.found and attempt.earlier_parts is not None:
+        # Made from the row as it was, or as it is now: taken for the old one, a person is made to look.
+        parts = attempt.earlier_parts
+        changed = differing(parts, attempt.fingerprint_parts)
+        why += f"; whether before or after {', '.join(changed)} changed in its row can't be known: look at the video"
     move(
         connection,
         attempt.external_task_id,
         JobState.RUNNING,
-        acceptance.why,
+        why,
         attempt_id=attempt.attempt_id,
         request_id=acceptance.request_id,
     )
     connection.execute(
-        "UPDATE attempts SET task_id = ?, accepted_at = ?, service_status = ?, request_id = ?, code = NULL"
-        " WHERE attempt_id = ?",
+        "UPDATE attempts SET task_id = ?, accepted_at = ?, service_status = ?, request_id = ?, code = NULL,"
+        " fingerprint_parts = ?, earlier_parts = NULL WHERE attempt_id = ?",
         (
             acceptance.task_id,
             utc_text(utc_now()),
             acceptance.status,
             acceptance.request_id,
+            json.dumps(dict(parts), sort_keys=True),
             attempt.attempt_id,
         ),
     )
-    return _attempt(connection, attempt.attempt_id)
+    a_new_video_comes(connection, attempt, changed)
+    return attempt_of(connection, attempt.attempt_id)
 
 
-def adopted(connection: sqlite3.Connection, adoption: Adoption) -> None:
-    """pending or conflict -> running: the account has the job's task, and a person says that it is ours.
-
-    Earlier attempts are recorded with what they came to; the newest is watched from now on, also when it has ended.
-    """
-    job, newest = adoption.job, adoption.tasks[-1]
-    for task in adoption.tasks:
-        sent = utc_text(task.created_at or utc_now())
-        connection.execute(
-            "INSERT OR REPLACE INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts,"
-            " intent_at, sent_at, posts, settle_seconds, units_reserved, key_id, task_id, accepted_at, service_status,"
-            " service_message, request_id, ended_at, units_deducted)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                task.attempt_id,
-                job.external_task_id,
-                task.number,
-                adoption.fingerprint,
-                json.dumps(dict(adoption.fingerprint_parts), sort_keys=True),
-                sent,
-                sent,
-                units_text(adoption.units_reserved),
-                adoption.key_id,
-                task.task_id,
-                sent,
-                task.status,
-                task.message,
-                task.request_id,
-                utc_text(task.ended_at) if task.ended_at and task is not newest else None,
-                units_column(task.units_deducted) if task is not newest else None,
-            ),
-        )
-    why = f"adopted by a person: task {newest.task_id}, {newest.status}"
-    move(connection, job.external_task_id, JobState.RUNNING, why, attempt_id=newest.attempt_id)
+def a_new_video_comes(
+    connection: sqlite3.Connection, attempt: AttemptRecord, changed: Sequence[str] = ()
+) -> None:
+    """The job speaks of this attempt now, and of no earlier video."""
+    connection.execute(
+        "UPDATE jobs SET current = ?, changed = ?, file = NULL, watermark_file = NULL, sha256 = NULL, bytes = NULL,"
+        " fetched_at = NULL WHERE external_task_id = ?",
+        (attempt.attempt_id, json.dumps(list(changed)), attempt.external_task_id),
+    )
 
 
 def not_created(
@@ -222,7 +197,7 @@ def not_created(
     request_id: str | None = None,
 ) -> None:
     """submitting -> pending (to be sent again), rejected (refused for good) or conflict (the id is somebody else's)."""
-    attempt = _attempt(connection, identity)
+    attempt = attempt_of(connection, identity)
     move(
         connection,
         attempt.external_task_id,
@@ -275,7 +250,7 @@ def status_seen(
 def ended(connection: sqlite3.Connection, ending: Ending) -> None:
     """running -> rendered or failed, with what it cost."""
     succeeded = ending.status is ServiceStatus.SUCCEED
-    attempt = _attempt(connection, ending.attempt_id)
+    attempt = attempt_of(connection, ending.attempt_id)
     move(
         connection,
         attempt.external_task_id,
@@ -300,9 +275,25 @@ def ended(connection: sqlite3.Connection, ending: Ending) -> None:
     )
 
 
+def restored(connection: sqlite3.Connection, identity: str, job: Job, *, here: bool) -> None:
+    """The row went back to what an earlier attempt was paid for: it is done if its video is here, else rendered."""
+    why = f"its row is again what {identity} was made from, which is paid"
+    move(
+        connection,
+        job.external_task_id,
+        JobState.DONE if here else JobState.RENDERED,
+        why,
+        attempt_id=identity,
+    )
+    connection.execute(
+        "UPDATE jobs SET current = ?, changed = '[]', mode = ?, watermark = ? WHERE external_task_id = ?",
+        (identity, *paid_columns(job), job.external_task_id),
+    )
+
+
 def kept(connection: sqlite3.Connection, keeping: Keeping) -> None:
     """rendered -> done: the video is on disk, verified. From done or expired: fetched after all, or once more."""
-    attempt = _attempt(connection, keeping.attempt_id)
+    attempt = attempt_of(connection, keeping.attempt_id)
     move(
         connection,
         attempt.external_task_id,
@@ -329,12 +320,17 @@ def kept(connection: sqlite3.Connection, keeping: Keeping) -> None:
 
 
 def expired(connection: sqlite3.Connection, identity: str, why: str) -> None:
-    """rendered -> expired: it was paid for, and the service no longer has it."""
-    attempt = _attempt(connection, identity)
+    """rendered or done -> expired: it was paid for, and neither the service nor this disk has it any more."""
+    attempt = attempt_of(connection, identity)
     move(connection, attempt.external_task_id, JobState.EXPIRED, why, attempt_id=identity)
+    connection.execute(
+        "UPDATE jobs SET file = NULL, watermark_file = NULL, sha256 = NULL, bytes = NULL, fetched_at = NULL"
+        " WHERE external_task_id = ?",
+        (attempt.external_task_id,),
+    )
 
 
-def _attempt(connection: sqlite3.Connection, identity: str) -> AttemptRecord:
+def attempt_of(connection: sqlite3.Connection, identity: str) -> AttemptRecord:
     row = connection.execute("SELECT * FROM attempts WHERE attempt_id = ?", (identity,)).fetchone()
     if row is None:
         raise IllegalTransition(f"The ledger has no attempt {identity!r}.")

@@ -2,7 +2,8 @@
 
 from manifest_runner.manifest.enough import told
 from manifest_runner.manifest.load import load_manifest
+from manifest_runner.manifest.outputs import same_file_key
 from manifest_runner.manifest.schemas import bundled_schema_text, schema_text
 from manifest_runner.manifest.settings import Settings
 
-__all__ = ["Settings", "bundled_schema_text", "load_manifest", "schema_text", "told"]
+__all__ = ["Settings", "bundled_schema_text", "load_manifest", "same_file_key", "schema_text", "told"]

@@ -60,7 +60,7 @@ def _move(event: EventRecord, record: JobRecord) -> str:
         cost = f", at most {units_text(attempt.units_reserved)} units" if attempt else ""
         return f"A create call was about to leave as {event.attempt_id or record.external_task_id}{cost}"
     if event.to_state is JobState.CONFLICT:
-        return "The id is somebody else's"
+        return "The id is taken"
     if event.from_state is event.to_state and event.to_state is not JobState.DONE:
         return f"Still {event.to_state}"
     return _MOVES.get((event.from_state, event.to_state), f"It became {event.to_state}")
@@ -71,12 +71,18 @@ def _money(record: JobRecord, spoken: Sequence[SpeechRecord]) -> Iterator[str]:
         yield f"Attempt {attempt.number} ({_names(attempt)}): {_bill(attempt, record)}."
     for speech in spoken:
         known = units_text(speech.units_deducted or Decimal(0))
-        lost = f", and {speech.calls_lost} without an answer" if speech.calls_lost else ""
+        lost = (
+            f"; {speech.calls_lost} without an answer, which may have been billed"
+            if speech.calls_lost
+            else ""
+        )
+        lost += f"; {speech.figureless} answered without a figure" if speech.figureless else ""
         yield f"Text to speech: {known} units for {speech.calls} call{'' if speech.calls == 1 else 's'}{lost}."
     line = line_of(record)
     speech_units = sum((speech.units_deducted or Decimal(0) for speech in spoken), Decimal(0))
     known_units = units_text(line.units_known + speech_units)
-    unknown = " and what the service has not told" if line.units_unknown else ""
+    untold = line.units_unknown or any(speech.units_reserved for speech in spoken)
+    unknown = " and what the service has not told" if untold else ""
     yield f"Deducted so far: {known_units} units{unknown}."
 
 
@@ -96,7 +102,11 @@ def _bill(attempt: AttemptRecord, record: JobRecord) -> str:
         return "it ended, and the service gave no figure"
     if record.attempt is attempt and record.state.in_flight:
         return f"not ended; {units_text(attempt.units_reserved)} units are held back for it"
-    return "no task came of it"
+    if attempt.task_id is not None:
+        return "the service has not told what it cost"
+    if record.state is JobState.CONFLICT and record.attempt is attempt:
+        return "whose the task is that the account has, a person has to say"
+    return "no task came of it, as far as the service has told"
 
 
 def _file(record: JobRecord) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Tasks that the account has and the ledger does not know, taken up: after a lost ledger, or for a conflict.
+"""Tasks that the account has and the ledger does not know, taken up: after a lost ledger, an old backup or a conflict.
 
 A person says that they are this campaign's. Their ids say whose: a job's own, and `ID-r2`, `ID-r3` for its later
 attempts. What they asked for can't be seen at the service, so the rows as they are now stand for it.
@@ -6,19 +6,22 @@ attempts. What they asked for can't be seen at the service, so the rows as they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from manifest_runner.errors import ServiceError, ServiceRefused, ServiceUnreachable
-from manifest_runner.ledger import Ledger, queries, writes
+from manifest_runner.ledger import JobRecord, Ledger, adoption, queries
 from manifest_runner.media import JobMedia, estimate
-from manifest_runner.models import Job, JobState, Rates, attempt_id
+from manifest_runner.models import Job, JobState, Rates, attempt_id, utc_now
+from manifest_runner.runner.speak import speech_key
 from manifest_runner.runner.stop import stops_the_run
 from manifest_runner.service import AvatarClient, Task, repeat_safely
 
 TRIES = 8
 PAGE = 500
 LAST_PAGE = 1000  # the service has no more
+GAP = 3  # numbers of attempts in a row that the service may not have: refused ones, and deleted ones
+MOST_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,17 +33,12 @@ class Adopted:
 
 
 def adoptable(jobs: Sequence[Job], ledger: Ledger) -> list[Job]:
-    """The jobs whose task the ledger does not know: never sent from here, or in conflict."""
-    found = []
-    for job in jobs:
-        record = ledger.read(queries.job, job.external_task_id)
-        known = record is not None and (
-            record.state not in (JobState.PENDING, JobState.CONFLICT)
-            or any(attempt.task_id for attempt in record.attempts)
-        )
-        if not known:
-            found.append(job)
-    return found
+    """The jobs that are not under way: for these the account may have a task that the ledger does not know."""
+    return [job for job in jobs if not _under_way(ledger.read(queries.job, job.external_task_id))]
+
+
+def _under_way(record: JobRecord | None) -> bool:
+    return record is not None and (record.state.in_flight or record.state is JobState.RENDERED)
 
 
 async def adopt(
@@ -53,19 +51,20 @@ async def adopt(
     key_id: str | None,
     listing: bool,
 ) -> list[Adopted]:
-    """Look the jobs' tasks up (in the account's list with `listing`, else one by one) and take up what is there.
+    """Look the jobs' tasks up (in the account's list with `listing`, and one by one) and take up those of the newest
+    attempts that the ledger does not know.
 
     Raises ServiceUnreachable when the service can't be asked, the reason that stops a run when it refuses, LedgerError.
     """
     try:
-        by_id = await _listed(jobs, client) if listing else {}
+        listed = await _listed(jobs, client) if listing else {}
         adopted = []
         for job in jobs:
-            tasks = await _tasks_of(job, by_id.get if listing else None, client)
+            tasks = await _unknown_tasks(job, listed, ledger, client)
             if tasks:
-                adoption = _adoption(job, media.get(job.external_task_id), tasks, rates, key_id)
-                await ledger.write(writes.adopted, adoption)
-                adopted.append(Adopted(job=job, tasks=tasks))
+                taken_up = _adoption(job, media.get(job.external_task_id), tasks, rates, key_id)
+                await ledger.write(adoption.adopted, taken_up)
+                adopted.append(Adopted(job=job, tasks=list(tasks.values())))
     except ServiceRefused as error:
         raise stops_the_run(error) or error from None
     except ServiceError as error:
@@ -86,39 +85,60 @@ async def _listed(jobs: Sequence[Job], client: AvatarClient) -> dict[str, Task]:
             key = task.external_task_id
             if key is not None and (key in wanted or key.rpartition("-r")[0] in wanted):
                 found.setdefault(key, task)
-        if page.listed < PAGE:
+        if not page.listed:
             break
     return found
 
 
-async def _tasks_of(
-    job: Job, listed: Callable[[str], Task | None] | None, client: AvatarClient
-) -> list[Task]:
-    """The job's attempts at the service, as far as their numbers follow one another."""
-    tasks: list[Task] = []
-    while True:
-        identity = attempt_id(job.external_task_id, len(tasks) + 1)
-        if listed is not None:
-            task = listed(identity)
-        else:
+async def _unknown_tasks(
+    job: Job, listed: Mapping[str, Task], ledger: Ledger, client: AvatarClient
+) -> dict[int, Task]:
+    """The job's tasks by the number of their attempt, in order: those that are newer than what the ledger knows of.
+
+    Not ended by the first number that is missing: a refused attempt made no task, and old ones are deleted.
+    """
+    record = ledger.read(queries.job, job.external_task_id)
+    known = {one.number: one for one in record.attempts} if record else {}
+    newest_known = max((number for number, one in known.items() if one.task_id is not None), default=0)
+    numbers = _listed_numbers(job, listed)
+    last = max([newest_known, *known, *numbers])
+    tasks: dict[int, Task] = {}
+    number = newest_known + 1
+    while number <= min(last + (0 if numbers else GAP), newest_known + MOST_ATTEMPTS):
+        identity = attempt_id(job.external_task_id, number)
+        if number not in known and number > 1 and ledger.read(queries.taken, identity):
+            break  # another job's own id, or one of its attempts
+        task = listed.get(identity)
+        if (
+            task is None and not numbers
+        ):  # a list can leave some out; what it shows none of is asked for singly
             task = await repeat_safely(lambda key=identity: client.get(key), limit=TRIES)  # type: ignore[misc]
-        if task is None:
-            return tasks
-        tasks.append(task)
+        if task is not None:
+            tasks[number] = task
+            last = max(last, number)
+        number += 1
+    return tasks
+
+
+def _listed_numbers(job: Job, listed: Mapping[str, Task]) -> list[int]:
+    """The numbers of this job's attempts that the account's list has."""
+    return [
+        number for number in range(1, MOST_ATTEMPTS) if attempt_id(job.external_task_id, number) in listed
+    ]
 
 
 def _adoption(
-    job: Job, media: JobMedia | None, tasks: Sequence[Task], rates: Rates, key_id: str | None
-) -> writes.Adoption:
+    job: Job, media: JobMedia | None, tasks: Mapping[int, Task], rates: Rates, key_id: str | None
+) -> adoption.Adoption:
     cost = estimate(job.mode, media.seconds if media else None, speech=False, rates=rates)
-    return writes.Adoption(
+    return adoption.Adoption(
         job=job,
         fingerprint=media.fingerprint if media else "",
         fingerprint_parts=media.fingerprint_parts if media else {},
         units_reserved=cost.high,
         key_id=key_id,
         tasks=[
-            writes.AdoptedTask(
+            adoption.AdoptedTask(
                 attempt_id=attempt_id(job.external_task_id, number),
                 number=number,
                 task_id=task.task_id,
@@ -126,9 +146,11 @@ def _adoption(
                 message=task.status_message,
                 units_deducted=task.units if task.status.ended else None,
                 created_at=task.created_at,
-                ended_at=task.updated_at if task.status.ended else None,
+                ended_at=(task.updated_at or utc_now()) if task.status.ended else None,
                 request_id=task.request_id,
             )
-            for number, task in enumerate(tasks, start=1)
+            for number, task in sorted(tasks.items())
         ],
+        speech_key=speech_key(job.speech) if job.speech is not None else None,
+        speech_units=rates.speech,
     )

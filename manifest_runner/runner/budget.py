@@ -40,12 +40,16 @@ class Budget:
         while self.limit is not None and self.committed + units > self.limit:
             if not self._reserved:
                 raise BudgetReached(
-                    f"The budget of {units_text(self.limit)} units is reached: {units_text(self.committed)} are "
-                    f"spent, and job {external_task_id} may need {units_text(units)} more.",
+                    f"The budget of {units_text(self.limit)} units is reached: {units_text(self.committed)} are spent "
+                    f"or held back, and job {external_task_id} may need {units_text(units)} more.",
                     mend="Raise budget_units and run the same command again to send the rest.",
                 )
             self._changed.clear()
             await self._changed.wait()
+        self._reserved[external_task_id] = units
+
+    def hold(self, external_task_id: str, units: Units) -> None:
+        """Set aside what is owed already, budget or not: the service has the task."""
         self._reserved[external_task_id] = units
 
     def settle(self, external_task_id: str, deducted: Units | None) -> None:

@@ -11,18 +11,18 @@ from typing import Any
 
 from manifest_runner.errors import (
     FetchError,
+    LedgerError,
     ManifestRunnerError,
     NeedsPerson,
-    ServiceError,
     ServiceUnreachable,
 )
-from manifest_runner.ledger import AttemptRecord, Ledger, writes
+from manifest_runner.ledger import RESTORE, AttemptRecord, Ledger, writes
 from manifest_runner.models import JobState, ServiceStatus, utc_now
 from manifest_runner.runner.again import Cause, wait_before_again
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.fetch import Fetcher
 from manifest_runner.runner.guard import Guard
-from manifest_runner.runner.plan import Action, Step
+from manifest_runner.runner.plan import UNDER_WAY, Action, Step
 from manifest_runner.runner.prepare import AlreadyThere, Prepared, Preparer
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slot, Slots
@@ -41,6 +41,8 @@ class Outcome:
 
     create_calls: int = 0  # POSTs
     tasks_created: int = 0  # those of them that made a task
+    calls_in_doubt: int = 0  # those of which it is not known yet
+    speech_calls: int = 0  # paid calls too
     stopped: ManifestRunnerError | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -96,6 +98,8 @@ class Conductor:
         return Outcome(
             create_calls=self._submitter.calls,
             tasks_created=self._submitter.accepted,
+            calls_in_doubt=self._submitter.in_doubt,
+            speech_calls=self._preparer.speech_calls,
             stopped=self._stop.reason or self._stop.no_more,
             problems=self._guard.problems,
         )
@@ -106,10 +110,15 @@ class Conductor:
         """Submit, watch, free the slot, fetch. The caller has reserved the job's units."""
         step, task = prepared.step, None
         with slot:
-            attempt = await self._submit(prepared, slot)
-            del prepared  # its media may be tens of megabytes, and it is no longer needed
-            if attempt is not None:
-                task = await self._watch(step, attempt, slot)
+            try:
+                attempt = await self._submit(prepared, slot)
+                del prepared  # its media may be tens of megabytes, and it is no longer needed
+                if attempt is not None:
+                    task = await self._watch(step, attempt, slot)
+            except Exception:
+                # Whatever it was: the worst case is counted, and nobody waits for this job's units for ever.
+                self._budget.settle(step.external_task_id, None)
+                raise
         if attempt is not None and task is not None:
             await self._bring_home(step, attempt, task)
 
@@ -142,7 +151,7 @@ class Conductor:
         """The outcome of a submission. When it stays in doubt, so do its slot and its units."""
         try:
             return await sending
-        except ServiceError:
+        except Exception:
             slot.keep()
             self._budget.settle(step.external_task_id, None)
             raise
@@ -173,16 +182,30 @@ class Conductor:
 
     def _take_up(self, step: Step) -> None:
         """Go on where the ledger says; slots that are taken at the service count from the start."""
-        attempt = step.record.attempt if step.record else None
+        attempt = step.attempt
         if attempt is None:
+            if step.action in UNDER_WAY:
+                raise LedgerError(
+                    f"The ledger says that {step.external_task_id} is at the service, and knows no attempt of it.",
+                    mend=RESTORE,
+                )
             return
         match step.action:
+            case Action.RESTORE:
+                self._spawn(self._guard.run(step, self._restore, step, attempt))
             case Action.FETCH:
                 self._spawn(self._guard.run(step, self._bring_home, step, attempt, None))
             case Action.WATCH:
                 self._spawn(self._guard.run(step, self._go_on, step, attempt, self._slots.occupy()))
             case Action.RESOLVE:
                 self._spawn(self._guard.run(step, self._resolve, step, attempt, self._slots.occupy()))
+
+    async def _restore(self, step: Step, attempt: AttemptRecord) -> None:
+        """Back to a video that is paid already."""
+        if step.job is not None:
+            await self._ledger.write(writes.restored, attempt.attempt_id, step.job, here=step.here)
+        if not step.here:
+            await self._bring_home(step, attempt, None)
 
     async def _go_on(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
         with slot:
@@ -207,7 +230,7 @@ class Conductor:
     async def _prepare_some(self, waiting: Iterator[Step]) -> None:
         """One of several that keep jobs ready beyond the slots: one that has to wait does not hold up the rest."""
         for step in waiting:
-            if self._stop.no_more is not None:
+            if not self._stop.may_send():
                 return
             await self._guard.run(step, self._prepare, step)
 
@@ -217,6 +240,7 @@ class Conductor:
             return
         prepared = await self._preparer.prepare(step)
         if isinstance(prepared, AlreadyThere):
+            self._budget.hold(step.external_task_id, prepared.attempt.units_reserved)
             await self._go_on(step, prepared.attempt, self._slots.occupy())
         elif prepared is not None:
             await self._send_in_turn(prepared)
@@ -240,10 +264,14 @@ class Conductor:
         In this order: whoever holds a slot never waits for units, which may be held by one that waits for a slot.
         """
         async with self._turn:
-            if self._stop.no_more is not None:
+            if not self._stop.may_send():
                 return
             await self._budget.reserve(prepared.step.external_task_id, prepared.units_reserved)
             slot = await self._slots.take()
+            if not self._stop.may_send():  # any more, after the wait
+                slot.free()
+                self._budget.release(prepared.step.external_task_id)
+                return
         self._spawn(self._guard.run(prepared.step, self._send, prepared, slot))
 
     # -- trouble -------------------------------------------------------------------------------------------------

@@ -94,11 +94,17 @@ class Fetcher:
         if errand.video is not None:
             await self._record(attempt, errand)
             raise FetchError(f"the video is here, but not its watermarked copy: {last.what}") from last
-        if gone == TRIES and job.state is JobState.RENDERED:
+        if gone == TRIES and self._has_nothing(job):
             why = f"it was rendered and paid, but the service no longer has the video: {last.what}"
             await self._ledger.write(writes.expired, attempt.attempt_id, why)
             return
         raise last
+
+    def _has_nothing(self, job: JobRecord) -> bool:
+        """Whether the video is not here either."""
+        if job.state is JobState.DONE:
+            return job.file is None or not (self._folder / job.file).is_file()
+        return job.state is JobState.RENDERED
 
     def _job(self, attempt: AttemptRecord) -> JobRecord:
         job = self._ledger.read(queries.job, attempt.external_task_id)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from manifest_runner.ledger import AttemptRecord, JobRecord
 from manifest_runner.media import Estimate, JobMedia, estimate, estimate_spoken
-from manifest_runner.models import Job, JobState, Rates, utc_now
+from manifest_runner.models import Job, JobState, Rates, ServiceStatus, differing, utc_now
 
 RESULT_LIFE = timedelta(days=30)
 
@@ -22,11 +22,12 @@ class Action(StrEnum):
     RESOLVE = "resolve"  # a create call's answer was lost: ask the service before anything else
     WATCH = "watch"  # the service is at it
     FETCH = "fetch"  # rendered and paid: bring it home
+    RESTORE = "restore"  # its row went back to what an earlier attempt was paid for
     SKIP = "skip"  # done
     HOLD = "hold"  # nothing happens until a person says so
 
 
-UNDER_WAY = (Action.RESOLVE, Action.WATCH, Action.FETCH)
+UNDER_WAY = (Action.RESOLVE, Action.WATCH, Action.FETCH, Action.RESTORE)
 
 
 class Retry(StrEnum):
@@ -43,7 +44,8 @@ class Step:
     """One job's part of the plan.
 
     `job` is None for a job that the ledger has under way though the manifest no longer names it: what was sent is
-    still brought home. `record` is None for a job that the ledger has never seen.
+    still brought home. `record` is None for a job that the ledger has never seen. `paid` is the earlier attempt that
+    the row went back to; `here`: its video lies where it belongs.
     """
 
     external_task_id: str
@@ -55,6 +57,13 @@ class Step:
     record: JobRecord | None = None
     estimate: Estimate | None = None
     changed: tuple[str, ...] = ()  # the fields that differ from what was sent
+    paid: AttemptRecord | None = None
+    here: bool = False
+
+    @property
+    def attempt(self) -> AttemptRecord | None:
+        """The attempt that the step is about."""
+        return self.paid or (self.record.attempt if self.record else None)
 
 
 def make_plan(
@@ -104,32 +113,72 @@ def _step(
     rates: Rates,
     now: datetime,
 ) -> Step:
-    changed = changed_fields(facts, record.attempt) if record and record.state is not JobState.PENDING else ()
-    action, why = _decide(record, changed, missing=missing, retry=retry, now=now)
-    if action is Action.SKIP and altered and record:
-        action, why = (
-            Action.HOLD,
-            (
-                f"done, but {record.file} is no longer the file that was fetched: take it away and run again to fetch "
-                "the video once more, unpaid"
-            ),
-        )
-    elif record and record.state is JobState.DONE and action is Action.SKIP and job.output != record.output:
-        why = f"done; its output is now {job.output}, but the video stays at {record.file}"
+    changed = changed_fields(facts, record.attempt) if record else ()
+    paid = _paid_already(record, facts) if record and changed else None
+    here = bool(paid and record and record.file and record.last_made is paid and not missing and not altered)
+    if paid:
+        action, why = _decide_paid(paid, here=here, retry=retry, now=now)
+    else:
+        since_sent = changed if record and record.state is not JobState.PENDING else ()
+        action, why = _decide(record, since_sent, missing=missing, retry=retry, now=now)
+    if action is Action.SKIP and record:
+        action, why = _decide_skipped(job, record, altered=altered)
     costs = _costs(job, facts, rates) if action in (Action.SEND, Action.RESOLVE) else None
+    refetched = record is not None and record.state is JobState.DONE and action is Action.FETCH
     return Step(
         external_task_id=job.external_task_id,
         action=action,
         why=why,
-        output=record.output
-        if record and record.state is JobState.DONE and action is Action.FETCH
-        else job.output,
+        output=record.output if record and refetched else job.output,
         job=job,
         media=facts,
         record=record,
         estimate=costs,
-        changed=changed,
+        changed=changed if record and record.state is not JobState.PENDING else (),
+        paid=paid if action is Action.RESTORE else None,
+        here=here,
     )
+
+
+def _paid_already(record: JobRecord, facts: JobMedia | None) -> AttemptRecord | None:
+    """An earlier attempt that succeeded and was paid for exactly what the row asks for now, if the job has any."""
+    if facts is None or record.state.in_flight or record.state in (JobState.RENDERED, JobState.CONFLICT):
+        return None
+    parts = dict(facts.fingerprint_parts)
+    return next(
+        (
+            one
+            for one in reversed(record.attempts)
+            if one.service_status is ServiceStatus.SUCCEED and dict(one.fingerprint_parts) == parts
+        ),
+        None,
+    )
+
+
+def _decide_paid(
+    paid: AttemptRecord, *, here: bool, retry: Collection[Retry], now: datetime
+) -> tuple[Action, str]:
+    """Never sent by itself: an edit that is taken back must not be paid like a new one."""
+    again = f"its row is again what {paid.attempt_id} was made from, which is paid"
+    if here:
+        return Action.RESTORE, again
+    if _kept_by_the_service(paid, now):
+        return Action.RESTORE, f"{again}; fetched once more, unpaid"
+    if Retry.EXPIRED in retry:
+        return Action.SEND, f"{again}; the service has deleted the video; sent again as asked"
+    return Action.HOLD, f"{again}; the service has deleted the video (`--retry expired` sends it again)"
+
+
+def _decide_skipped(job: Job, record: JobRecord, *, altered: bool) -> tuple[Action, str]:
+    if altered:
+        return (
+            Action.HOLD,
+            f"done, but {record.file} is no longer the file that was fetched: take it away and run again to fetch the "
+            "video once more, unpaid",
+        )
+    if job.output != record.output:
+        return Action.SKIP, f"done; its output is now {job.output}, but the video stays at {record.file}"
+    return Action.SKIP, "done"
 
 
 def _costs(job: Job, facts: JobMedia | None, rates: Rates) -> Estimate:
@@ -200,16 +249,18 @@ def _decide_ended(
 
 def _may_be_there(record: JobRecord, now: datetime) -> bool:
     """Whether a result that was not there may still turn up: the service keeps them for 30 days."""
-    ended = record.attempt.ended_at if record.attempt else None
-    return ended is not None and now - ended < RESULT_LIFE
+    return record.attempt is not None and _kept_by_the_service(record.attempt, now)
+
+
+def _kept_by_the_service(attempt: AttemptRecord, now: datetime) -> bool:
+    return attempt.ended_at is not None and now - attempt.ended_at < RESULT_LIFE
 
 
 def changed_fields(facts: JobMedia | None, sent: AttemptRecord | None) -> tuple[str, ...]:
     """Which of the paid fields differ between the row and what was sent. Empty when either is unknown."""
     if facts is None or sent is None:
         return ()
-    now, then = facts.fingerprint_parts, sent.fingerprint_parts
-    return tuple(sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)))
+    return differing(facts.fingerprint_parts, sent.fingerprint_parts)
 
 
 def _orphan(record: JobRecord) -> Step:
@@ -229,6 +280,7 @@ def _open(record: JobRecord) -> bool:
 
 _TURN = {
     Action.FETCH: 0,  # paid, and the service deletes it one day
+    Action.RESTORE: 0,
     Action.WATCH: 1,
     Action.RESOLVE: 2,
     Action.SEND: 3,
@@ -240,8 +292,8 @@ _TURN = {
 def _turn(step: Step) -> tuple[int, Decimal]:
     """Among fetches the result that the service deletes soonest; among what is sent the longest, so that no long job
     is left alone at the end. The sort is stable."""
-    if step.action is Action.FETCH:
-        ended = step.record.attempt.ended_at if step.record and step.record.attempt else None
+    if step.action in (Action.FETCH, Action.RESTORE):
+        ended = step.attempt.ended_at if step.attempt else None
         return _TURN[step.action], Decimal(ended.timestamp()) if ended else Decimal(0)
     longest_first = -step.estimate.high if step.estimate else Decimal(0)
     return _TURN[step.action], longest_first

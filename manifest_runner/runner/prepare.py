@@ -17,7 +17,7 @@ from manifest_runner.media import (
     parse_reference,
     ready_to_send,
 )
-from manifest_runner.models import Job, Rates, Units, attempt_id
+from manifest_runner.models import Job, JobState, Rates, Units, attempt_id, differing
 from manifest_runner.runner.ours import made_by
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.speak import Speaker
@@ -82,6 +82,11 @@ class Preparer:
         self._timeouts = timeouts
         self._rates = rates
 
+    @property
+    def speech_calls(self) -> int:
+        """How many text-to-speech calls were made."""
+        return self._speaker.calls
+
     async def prepare(self, step: Step) -> Prepared | AlreadyThere | None:
         """Ready to send, or there already; None when the account has the job's id and it is not ours (a conflict).
 
@@ -91,7 +96,7 @@ class Preparer:
         job, media = step.job, step.media
         if job is None or media is None:
             raise ValueError(f"{step.external_task_id} is not in the manifest and can't be sent")
-        identity = await self._free_identity(job)
+        identity = await self._free_identity(job, media)
         if not isinstance(identity, str):
             return identity
         seconds, audio_id = media.seconds, job.audio_id
@@ -113,7 +118,7 @@ class Preparer:
             key_id=self._key_id,
         )
 
-    async def _free_identity(self, job: Job) -> str | AlreadyThere | None:
+    async def _free_identity(self, job: Job, media: JobMedia) -> str | AlreadyThere | None:
         """The id the next attempt will carry, once the service has said that nobody has it.
 
         Asking costs nothing, and it stands between a lost ledger and a second bill for every video in it: the
@@ -121,25 +126,23 @@ class Preparer:
         """
         key = job.external_task_id
         record = self._ledger.read(queries.job, key)
-        pending = record.attempt if record and record.state == "pending" else None
+        attempts = record.attempts if record else ()
+        pending = attempts[-1] if attempts and record and record.state is JobState.PENDING else None
         identity = (
             pending.attempt_id
             if pending
             else attempt_id(key, self._ledger.read(queries.next_attempt_number, key))
         )
         found = await self._look_up(identity)
+        if found is None and not attempts and not self._ledger.read(queries.taken, attempt_id(key, 2)):
+            # A ledger that was lost may have known a first attempt that the service refused, and a second that it made.
+            found = await self._look_up(attempt_id(key, 2))
         if found is None:
             return identity
         if pending and made_by(pending, found, self._client.clock_skew):
-            acceptance = writes.Acceptance(
-                attempt_id=identity,
-                task_id=found.task_id,
-                status=found.status,
-                request_id=found.request_id,
-                why=f"an earlier call of ours landed after all, as task {found.task_id}",
-            )
-            return AlreadyThere(await self._ledger.write(writes.accepted, acceptance))
-        why = f"the account already has a task {found.task_id} with the id {identity}, and this ledger did not send it."
+            return AlreadyThere(await self._ledger.write(writes.accepted, _landed(pending, found, media)))
+        has = found.external_task_id or identity
+        why = f"the account already has a task {found.task_id} with the id {has}, and this ledger did not send it."
         await self._ledger.write(writes.foreign_id, key, why)
         return None
 
@@ -174,3 +177,15 @@ class Preparer:
     def _encoded(self, reference: str, facts: ImageFacts | AudioFacts | None) -> str:
         expected = facts.sha256 if facts else None  # None for a URL, which the service fetches itself
         return ready_to_send(parse_reference(reference), self._folder, expected_sha256=expected)
+
+
+def _landed(attempt: AttemptRecord, task: Task, media: JobMedia) -> writes.Acceptance:
+    return writes.Acceptance(
+        attempt_id=attempt.attempt_id,
+        task_id=task.task_id,
+        status=task.status,
+        request_id=task.request_id,
+        why=f"an earlier call of ours landed after all, as task {task.task_id}",
+        found=True,
+        changed=differing(attempt.fingerprint_parts, media.fingerprint_parts),
+    )

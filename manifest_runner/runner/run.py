@@ -20,11 +20,11 @@ from manifest_runner.errors import (
 )
 from manifest_runner.ledger import Ledger, queries
 from manifest_runner.media import DEFAULT_RATES
-from manifest_runner.models import Manifest, Rates, Units
+from manifest_runner.models import JobState, Manifest, Rates, Units
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.conduct import Conductor, Outcome
 from manifest_runner.runner.fetch import Fetcher
-from manifest_runner.runner.plan import Action, Step
+from manifest_runner.runner.plan import UNDER_WAY, Action, Step
 from manifest_runner.runner.prepare import Preparer
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slots
@@ -179,21 +179,29 @@ async def _hello(client: AvatarClient) -> None:
 
 
 def _refuse_other_key(steps: Sequence[Step], key_id: str | None) -> None:
-    """Another account does not know what is in doubt here: it would say "not there", and the job be paid again."""
+    """Another account does not know what was sent: it would say "not there", and the job be paid again or given up."""
     other = [
         step.external_task_id
         for step in steps
-        if step.action is Action.RESOLVE
-        and step.record is not None
-        and step.record.attempt is not None
-        and step.record.attempt.key_id not in (None, key_id)
+        if _asks_for_what_was_sent(step)
+        and step.attempt is not None
+        and step.attempt.key_id not in (None, key_id)
     ]
     if other and key_id is not None:
+        many = "s were" if len(other) > 1 else " was"
         raise NeedsPerson(
-            f"{len(other)} create call{'s' if len(other) > 1 else ''} (the first is {other[0]}) left with another key, "
-            "and the answer is missing. Only that key's account can tell what became of it.",
+            f"{len(other)} job{many} sent with another key (the first is {other[0]}). Only that key's account can tell "
+            "what became of it.",
             mend="Run again with that key; or, if this one is of the same account, with --same-account.",
         )
+
+
+def _asks_for_what_was_sent(step: Step) -> bool:
+    if step.action is Action.SEND and step.record is not None and step.attempt is not None:
+        # Asked before it is sent: whether a call arrived late that no refusal has settled, or for a result once more.
+        late = step.record.state is JobState.PENDING and step.attempt.code is None
+        return late or step.record.state is JobState.EXPIRED
+    return step.action in UNDER_WAY and not step.here
 
 
 def _budget(ledger: Ledger, manifest: Manifest) -> Budget:

@@ -46,6 +46,7 @@ class Speaker:
         self._call_units = call_units
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._lost: Counter[str] = Counter()
+        self.calls = 0
         self._given_up: dict[
             str, ServiceError
         ] = {}  # in this run: no other job with the same text tries again
@@ -99,6 +100,7 @@ class Speaker:
             voice_language=speech.voice_language,
             voice_speed=speech.voice_speed,
         )
+        self.calls += 1
         try:
             spoken = await self._client.text_to_speech(request)
         except ServiceError as error:

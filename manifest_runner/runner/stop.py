@@ -30,6 +30,10 @@ class Stop:
             self.reason = reason
             self._event.set()
 
+    def may_send(self) -> bool:
+        """Whether another job may still be sent."""
+        return self.reason is None and self.no_more is None
+
     async def wait(self) -> None:
         await self._event.wait()
 

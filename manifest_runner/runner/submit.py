@@ -30,6 +30,7 @@ from manifest_runner.service import (
     meaning_of,
     proves_nothing_made,
     repeat_safely,
+    speaks_of_a_duplicate,
 )
 
 LOOK_UP_TRIES = 8  # some two minutes
@@ -77,14 +78,17 @@ class Submitter:
         self._shelter = shelter
         self.calls = 0  # POSTs
         self.accepted = 0  # those of them that made a task, as far as is known
+        self.in_doubt = 0  # those of them of which that is not known yet
 
     async def send(self, prepared: Prepared, why: str) -> Sent:
         """Commit the intent, POST, and record what is known."""
         answer = await self._shelter.run(self._post(prepared, why))
         if isinstance(answer, _InDoubt):
+            self.in_doubt += 1
             answer = await self._settle_doubt(
                 answer.attempt, sent=answer.sent, judgement=answer.judgement, error=answer.error
             )
+            self.in_doubt -= 1
         self.accepted += isinstance(answer, Accepted)
         return answer
 
@@ -99,6 +103,10 @@ class Submitter:
 
     async def _post(self, prepared: Prepared, why: str) -> Sent | _InDoubt:
         attempt = await self._ledger.write(writes.intend, prepared.intent(why, self._client.clock_skew))
+        if attempt.attempt_id != prepared.request.external_task_id:
+            raise ValueError(
+                f"{prepared.request.external_task_id} was prepared, {attempt.attempt_id} intended"
+            )
         if self._stop.reason is not None:
             await self._back_to_pending(attempt, "the run was stopped before it was sent")
             return Over()
@@ -118,13 +126,14 @@ class Submitter:
         )
         return _InDoubt(attempt, sent, judgement, outcome)
 
-    async def _accept(self, attempt: AttemptRecord, task: Task, why: str) -> Accepted:
+    async def _accept(self, attempt: AttemptRecord, task: Task, why: str, *, found: bool = False) -> Accepted:
         acceptance = writes.Acceptance(
             attempt_id=attempt.attempt_id,
             task_id=task.task_id,
             status=task.status,
             request_id=task.request_id,
             why=why,
+            found=found,
         )
         return Accepted(await self._ledger.write(writes.accepted, acceptance))
 
@@ -156,7 +165,8 @@ class Submitter:
         self, attempt: AttemptRecord, *, sent: float, judgement: Judgement, error: ServiceError | None
     ) -> Sent:
         """Look the id up; when it is not there, wait until the lost request is surely over and look again."""
-        # A refusal that may mean "exists already", of an id that was never sent before: one look-up tells.
+        # A bad parameter, of an id that was never sent before: one look-up tells. If the service says that the id
+        # exists, a gateway may have sent the call twice, and what it made may not show yet.
         refused = (
             error
             if isinstance(error, ServiceRefused)
@@ -165,7 +175,8 @@ class Submitter:
             else None
         )
         task = await self._look_up(attempt)
-        if task is None and not (refused and attempt.posts == 1):
+        plain_refusal = refused and attempt.posts == 1 and not speaks_of_a_duplicate(refused)
+        if task is None and not plain_refusal:
             loop = asyncio.get_running_loop()
             await asyncio.sleep(max(0.0, sent + attempt.settle_seconds - loop.time()))
             task = await self._look_up(attempt)
@@ -182,7 +193,8 @@ class Submitter:
 
     async def _adopt(self, attempt: AttemptRecord, task: Task) -> Sent:
         if made_by(attempt, task, self._client.clock_skew):
-            return await self._accept(attempt, task, f"found under its id as task {task.task_id}: it is ours")
+            why = f"found under its id as task {task.task_id}: it is ours"
+            return await self._accept(attempt, task, why, found=True)
         why = (
             f"the account has had a task {task.task_id} with the id {attempt.attempt_id} since before we first "
             "sent it: it is not ours."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
 from manifest_runner.errors import ManifestError
 from manifest_runner.ledger import JobRecord, Ledger, enrolment, queries
-from manifest_runner.manifest import told
+from manifest_runner.manifest import same_file_key, told
 from manifest_runner.media import DEFAULT_RATES, Preflight
 from manifest_runner.models import Job, JobState, Manifest, Problem, Rates
 from manifest_runner.runner.plan import Action, Retry, Step, make_plan
@@ -62,6 +62,7 @@ def survey(
         for job in manifest.jobs
         if job.external_task_id in later and job.external_task_id not in records
     ]
+    problems += _places_taken(steps, records)
     if problems:
         raise ManifestError(told(sorted(problems, key=lambda p: (p.location.file, p.location.line or 0))))
     return steps
@@ -85,6 +86,9 @@ def enrol(ledger: Ledger, campaign: str, jobs: Sequence[Job], steps: Sequence[St
         ledger.write_now(enrolment.enrol, campaign, entries[start : start + queries.CHUNK])
 
 
+_AT_REST = (Action.SKIP, Action.HOLD)
+
+
 class _File(Enum):
     """What lies where a done job's video was put."""
 
@@ -97,9 +101,33 @@ def _file_state(record: JobRecord, folder: Path) -> _File:
     if record.state is not JobState.DONE or record.file is None:
         return _File.THERE
     path = folder / record.file
-    if not path.is_file() or (record.watermark_file and not (folder / record.watermark_file).is_file()):
+    copy = folder / record.watermark_file if record.watermark_file else None
+    if not path.is_file() or (copy is not None and not copy.is_file()):
+        return _File.MISSING
+    if record.watermark and copy is None:  # it was paid for with it, and it never came
         return _File.MISSING
     return _File.THERE if record.bytes in (None, path.stat().st_size) else _File.ALTERED
+
+
+def _places_taken(steps: Sequence[Step], records: Mapping[str, JobRecord]) -> Iterator[Problem]:
+    """Jobs whose video would land where the ledger has another job's."""
+    here = {
+        same_file_key(file): record.external_task_id
+        for record in records.values()
+        if record.state is JobState.DONE
+        for file in (record.file, record.watermark_file)
+        if file is not None
+    }
+    for step in steps:
+        owner = here.get(same_file_key(step.output))
+        if step.job is None or owner in (None, step.external_task_id) or step.action in _AT_REST:
+            continue
+        yield Problem(
+            location=step.job.where("output"),
+            what=f"{step.output} is where the video of {owner} lies, by the ledger.",
+            mend="Give the job another output, or the campaign another --out.",
+            job=step.external_task_id,
+        )
 
 
 def _claimed(job: Job, campaign: str) -> Problem:

@@ -18,6 +18,7 @@ from manifest_runner.service.doubt import (
     is_ours,
     judge_create,
     proves_nothing_made,
+    speaks_of_a_duplicate,
 )
 from manifest_runner.service.download import LARGEST_RESULT, ResultStream, open_result
 from manifest_runner.service.replies import Envelope, ResourcePack, SpokenAudio, Task, TaskPage, Video
@@ -62,4 +63,5 @@ __all__ = [
     "open_result",
     "proves_nothing_made",
     "repeat_safely",
+    "speaks_of_a_duplicate",
 ]

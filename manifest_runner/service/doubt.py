@@ -16,6 +16,7 @@ from manifest_runner.service.codes import CODES
 from manifest_runner.service.replies import Task
 
 MAY_EXIST_ALREADY = 1201
+_WORDS_OF_DUPLICATES = ("exist", "duplicat", "unique", "already", "已存在", "重复")
 _REFUSALS = frozenset(code for code in CODES if 1000 <= code < 1400)  # 5000 on: troubles, not decisions
 _TOLERANCE_MEASURED = timedelta(seconds=5)  # Date headers count whole seconds, and gateways have clocks too
 _TOLERANCE_UNMEASURED = timedelta(minutes=2)
@@ -70,6 +71,12 @@ def judge_create(outcome: Task | ServiceError) -> Judgement:
             )
         case _:
             return Judgement(Verdict.IN_DOUBT, "the call broke in a way that proves nothing")
+
+
+def speaks_of_a_duplicate(refusal: ServiceRefused) -> bool:
+    """Whether the service's own words say that the id is taken, and not that some parameter is wrong."""
+    said = (refusal.said or "").casefold()
+    return any(word in said for word in _WORDS_OF_DUPLICATES)
 
 
 def _judge_refusal(refusal: ServiceRefused) -> Judgement:

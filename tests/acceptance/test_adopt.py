@@ -50,7 +50,7 @@ def test_a_lost_ledger_is_rebuilt_from_the_service_and_the_manifest(cli, folder)
 
     answer = cli("adopt", "c.yaml", "--all")
     assert answer.returncode == 0, answer.stderr
-    assert "3 adopted; for 1 the account has no task" in answer.stdout
+    assert "3 adopted; for 1 the account has no task that the ledger does not know." in answer.stdout
     assert "2 attempts" in answer.stdout
     ran = cli("run", "c.yaml")
     assert ran.returncode == 0, ran.stderr
@@ -80,7 +80,7 @@ def test_a_conflict_is_settled_by_a_persons_word(cli, folder):
     assert cli("run", "c.yaml").returncode == 3
     assert report(folder)["totals"]["by_outcome"] == {"done": 1, "conflict": 1}
     known = cli("adopt", "c.yaml", "one")
-    assert "one: not adopted, the ledger knows its task" in known.stderr
+    assert "0 adopted; for 1 the account has no task that the ledger does not know." in known.stdout
     assert "adopted by a person" in cli("explain", "c.yaml", "one").stdout
 
 
@@ -93,3 +93,24 @@ def test_what_to_adopt_has_to_be_said(cli, folder, arguments, says):
     answer = cli("adopt", "c.yaml", *arguments)
     assert answer.returncode == 2
     assert says in answer.stderr
+
+
+def test_media_that_are_gone_keep_no_paid_task_from_being_adopted(cli, folder):
+    write(folder, one="")
+    assert cli("run", "c.yaml").returncode == 0
+    lose_the_ledger(folder)
+    (folder / "assets" / "portrait.png").unlink()
+    answer = cli("adopt", "c.yaml", "--all")
+    assert (answer.returncode, "1 adopted." in answer.stdout) == (0, True), answer.stderr
+    assert cli("run", "c.yaml").returncode == 0, "nothing has to be sent for what is paid"
+
+
+def test_what_an_adopted_text_cost_is_unknown_and_not_nothing(cli, folder):
+    write(folder, one="")
+    cli("run", "c.yaml")
+    lose_the_ledger(folder)
+    cli("adopt", "c.yaml", "--all")
+    ran = cli("run", "c.yaml")
+    assert "For 1 spoken text the service gave no figure" in ran.stdout
+    assert report(folder)["jobs"][0]["units_speech"] is None
+    assert "answered without a figure" in cli("explain", "c.yaml", "one").stdout

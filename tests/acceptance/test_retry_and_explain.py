@@ -97,3 +97,15 @@ def test_a_job_that_nobody_knows(cli, folder):
     answer = cli("explain", "c.yaml", "two")
     assert answer.returncode == 2
     assert "no job 'two'" in answer.stderr
+
+
+def test_an_edited_refused_row_is_for_run_and_not_for_retry(cli, folder):
+    """Another job than the one that was named is not paid, whatever a run would do with it."""
+    write(folder, one=FAIL, two=REFUSE)
+    assert cli("run", "c.yaml").returncode == 3
+    write(folder, one="", two="")
+    for arguments in (("--failed",), ("--id", "one")):
+        answer = cli("retry", "c.yaml", *arguments)
+        assert answer.returncode == 3
+        assert outcomes(folder) == {"one": ("done", 2), "two": ("rejected", 1)}
+    assert cli("run", "c.yaml").returncode == 0

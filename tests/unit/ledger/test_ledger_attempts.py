@@ -94,10 +94,12 @@ def test_an_intent_for_a_job_that_is_not_there(steps):
         steps.intend("ghost")
 
 
-def test_sending_a_done_job_again_forgets_the_old_file(steps):
+def test_sending_a_done_job_again_forgets_the_old_file_when_the_service_has_the_new_task(steps):
     steps.enrol("a")
     steps.run("a")
-    steps.intend("a", mode=Mode.PRO, watermark=True, output="new.mp4", estimate="8.8")
+    attempt = steps.intend("a", mode=Mode.PRO, watermark=True, output="new.mp4", estimate="8.8")
+    assert steps.record("a").file is not None, "nothing new comes of it as yet"
+    steps.accept(attempt)
     record = steps.record("a")
     assert (record.mode, record.watermark, record.output) == (Mode.PRO, True, "new.mp4")
     assert record.units_estimated == Decimal("8.8")

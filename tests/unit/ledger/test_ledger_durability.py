@@ -189,7 +189,7 @@ def test_a_held_ledger_is_refused_by_name_and_a_dead_owners_is_taken_over(ledger
 def test_a_held_ledger_whose_owner_is_not_written_yet_is_refused_as_well(ledger_path, monkeypatch):
     monkeypatch.setattr(ledger_module, "NAME_SECONDS", 0.1)
     with open_ledger(ledger_path, account="test") as ledger:
-        ledger.write_now(ownership.clear_owner)
+        ledger.write_now(ownership.clear_owner, ledger.read(queries.owner))
         with (
             pytest.raises(LedgerBusy, match="Another runner holds"),
             open_ledger(ledger_path, account="test"),

@@ -79,8 +79,10 @@ def test_all_that_version_2_holds_is_read(ledger_path):
 def test_version_4_knows_how_the_clocks_stood(ledger_path):
     make(ledger_path, (VERSIONS / "4.sql").read_text(encoding="utf-8"))
     with open_for_reading(ledger_path) as connection:
-        attempts = queries.job(connection, "welcome-de").attempts
-        assert [attempt.clock_skew for attempt in attempts] == [None, timedelta(seconds=-3599.75)]
+        done, retried = queries.job(connection, "welcome-en"), queries.job(connection, "welcome-de")
+        assert [one.clock_skew for one in retried.attempts] == [None, timedelta(seconds=-3599.75)]
+        assert [one.earlier_parts for one in retried.attempts] == [None, {"prompt": "old"}]
+        assert (done.attempt.attempt_id, retried.attempt.attempt_id) == ("welcome-en", "welcome-de-r2")
 
 
 def test_a_ledger_that_was_being_made_when_its_maker_was_killed_is_made_anew(ledger_path):

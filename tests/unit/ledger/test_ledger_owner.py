@@ -35,7 +35,7 @@ def left_by(path: Path, host: str, pid: int) -> None:
 
 def refuse_clearing(submit):
     def only_others(do):
-        return submit(lambda _: None) if do is ownership.clear_owner else submit(do)
+        return submit(lambda _: None) if getattr(do, "func", None) is ownership.clear_owner else submit(do)
 
     return only_others
 

@@ -23,11 +23,14 @@ ALLOWED = {
     ("rendered", "expired"),
     ("done", "done"),
     ("done", "submitting"),
+    ("done", "expired"),
     ("failed", "submitting"),
     ("rejected", "submitting"),
-    ("conflict", "running"),
     ("expired", "done"),
     ("expired", "submitting"),
+    *((ended, "running") for ended in ("conflict", "done", "failed", "rejected", "expired")),  # adopted
+    *((ended, "rendered") for ended in ("pending", "done", "failed", "rejected", "expired")),  # restored
+    *((ended, "done") for ended in ("pending", "failed", "rejected")),  # restored, and its video is here
 }
 PAIRS = list(itertools.product(JobState, JobState))
 

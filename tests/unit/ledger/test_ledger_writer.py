@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -160,9 +161,13 @@ def test_a_ledger_by_another_name_is_the_same_ledger(path):
 
 def test_the_holder_is_named_although_its_name_comes_a_moment_after_its_lock(path):
     with open_ledger(path, account="test") as ledger:
-        ledger.write_now(ownership.clear_owner)
-        me = Owner(host="studio", pid=4242, since=utc_now())
-        late = threading.Timer(0.2, lambda: ledger.write_now(ownership.set_owner, me))
+        ledger.write_now(ownership.clear_owner, ledger.read(queries.owner))
+
+        def write_it() -> None:
+            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                ownership.set_owner(connection, Owner(host="studio", pid=4242, since=utc_now()))
+
+        late = threading.Timer(0.2, write_it)
         late.start()
         with pytest.raises(LedgerBusy, match="Process 4242 on studio"), open_ledger(path, account="test"):
             pass

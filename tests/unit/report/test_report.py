@@ -12,7 +12,15 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from manifest_runner.errors import UsageError
-from manifest_runner.ledger import enrolment, open_for_reading, open_ledger, ownership, speeches, writes
+from manifest_runner.ledger import (
+    Owner,
+    enrolment,
+    open_for_reading,
+    open_ledger,
+    ownership,
+    speeches,
+    writes,
+)
 from manifest_runner.manifest import schema_text
 from manifest_runner.media import DEFAULT_RATES
 from manifest_runner.models import Job, JobState, ServiceStatus, utc_now
@@ -178,4 +186,4 @@ def test_a_reader_cannot_write(book):
     with open_ledger(book.path, account="sandbox"):
         pass
     with open_for_reading(book.path) as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
-        ownership.clear_owner(connection)
+        ownership.clear_owner(connection, Owner(host="h", pid=1, since=utc_now()))

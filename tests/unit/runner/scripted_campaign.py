@@ -271,6 +271,7 @@ class Campaign:
     budget: str | None = None
     create_seconds: float = 1.0
     task_timeout: float = 60.0
+    key_id: str | None = None
     after_planning: Callable[[], object] = field(default=lambda: None)
 
     @property
@@ -289,9 +290,7 @@ class Campaign:
             budget_units=Decimal(self.budget) if self.budget else None,
         )
 
-    async def run(
-        self, *jobs: Job, retry: tuple[Retry, ...] = (), retry_ids: tuple[str, ...] = ()
-    ) -> Ran:
+    async def run(self, *jobs: Job, retry: tuple[Retry, ...] = (), retry_ids: tuple[str, ...] = ()) -> Ran:
         with open_ledger(self.ledger, account="test") as ledger:
             outcome = await self.go(ledger, *jobs, retry=retry, retry_ids=retry_ids)
             return Ran(outcome, exit_code(outcome, ledger.read(queries.unfinished, NAME)))
@@ -314,7 +313,7 @@ class Campaign:
             manifest,
             steps,
             ledger=ledger,
-            service=Service(base_url=self.service.url, credentials=ApiKey(CANARY)),
+            service=Service(base_url=self.service.url, credentials=ApiKey(CANARY), key_id=self.key_id),
             folder=out,
             options=RunOptions(
                 timeouts=Timeouts(create_seconds=self.create_seconds),

@@ -53,7 +53,7 @@ async def run_with(ledger, key: ApiKey, *, same_account: bool = False) -> None:
 
 
 async def test_another_key_is_refused_before_anything_is_asked(ledger):
-    with pytest.raises(NeedsPerson, match="left with another key") as refused:
+    with pytest.raises(NeedsPerson, match="sent with another key") as refused:
         await run_with(ledger, OTHER)
     assert "--same-account" in refused.value.mend
     assert not isinstance(refused.value, ServiceUnreachable)

@@ -43,7 +43,6 @@ def record(state: JobState, key: str = "welcome", *, sent: bool = True) -> JobRe
         fingerprint="1:x",
         fingerprint_parts=SENT,
         intent_at=NOON,
-        clock_skew=None,
         sent_at=NOON,
         posts=1,
         settle_seconds=90.0,

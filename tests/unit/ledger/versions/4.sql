@@ -18,12 +18,12 @@ CREATE TABLE attempts (
     request_id TEXT,
     ended_at TEXT,
     video_seconds TEXT,
-    units_deducted TEXT, key_id TEXT, clock_skew REAL,
+    units_deducted TEXT, key_id TEXT, clock_skew REAL, earlier_parts TEXT,
     UNIQUE (external_task_id, number)
 ) WITHOUT ROWID;
-INSERT INTO "attempts" VALUES('welcome-de','welcome-de',1,'1:bb','{}','2026-11-02T09:00:01.000Z','2026-11-02T09:00:01.000Z',2,90.0,'9.6','868123456789012346','2026-11-02T09:00:02.000Z','failed','content risk',NULL,'req-2','2026-11-02T09:04:00.000Z',NULL,NULL,NULL,NULL);
-INSERT INTO "attempts" VALUES('welcome-de-r2','welcome-de',2,'1:bb','{}','2026-11-02T09:06:00.000Z','2026-11-02T09:06:00.000Z',1,90.0,'9.6',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'5d41402abc4b2a76',-3599.75);
-INSERT INTO "attempts" VALUES('welcome-en','welcome-en',1,'1:aa','{"image": "aa"}','2026-11-02T09:00:01.000Z','2026-11-02T09:00:01.000Z',1,90.0,'4.8','868123456789012345','2026-11-02T09:00:02.000Z','succeed',NULL,NULL,'req-1','2026-11-02T09:04:00.000Z','11.3','4.4','5d41402abc4b2a76',0.5);
+INSERT INTO "attempts" VALUES('welcome-de','welcome-de',1,'1:bb','{}','2026-11-02T09:00:01.000Z','2026-11-02T09:00:01.000Z',2,90.0,'9.6','868123456789012346','2026-11-02T09:00:02.000Z','failed','content risk',NULL,'req-2','2026-11-02T09:04:00.000Z',NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "attempts" VALUES('welcome-de-r2','welcome-de',2,'1:bb','{}','2026-11-02T09:06:00.000Z','2026-11-02T09:06:00.000Z',1,90.0,'9.6',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'5d41402abc4b2a76',-3599.75,'{"prompt": "old"}');
+INSERT INTO "attempts" VALUES('welcome-en','welcome-en',1,'1:aa','{"image": "aa"}','2026-11-02T09:00:01.000Z','2026-11-02T09:00:01.000Z',1,90.0,'4.8','868123456789012345','2026-11-02T09:00:02.000Z','succeed',NULL,NULL,'req-1','2026-11-02T09:04:00.000Z','11.3','4.4','5d41402abc4b2a76',0.5,NULL);
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL,
@@ -56,9 +56,9 @@ CREATE TABLE jobs (
     sha256 TEXT,
     bytes INTEGER,
     fetched_at TEXT
-, listed INTEGER NOT NULL DEFAULT 1, line INTEGER, changed TEXT NOT NULL DEFAULT '[]') WITHOUT ROWID;
-INSERT INTO "jobs" VALUES('welcome-de','spring',1,'submitting','pro',1,'welcome-de.mp4','[]','{}',NULL,'2026-11-02T09:00:00.100Z','tried again',NULL,NULL,NULL,NULL,NULL,0,NULL,'[]');
-INSERT INTO "jobs" VALUES('welcome-en','spring',0,'done','std',0,'welcome-en.mp4','["intro", "en"]','{"first_name": "Ana"}','4.8','2026-11-02T09:00:00.100Z','the video is at welcome-en.mp4','welcome-en.mp4',NULL,'abababababababababababababababababababababababababababababababab',1234,'2026-11-02T09:05:00.000Z',1,7,'["prompt"]');
+, listed INTEGER NOT NULL DEFAULT 1, line INTEGER, changed TEXT NOT NULL DEFAULT '[]', current TEXT) WITHOUT ROWID;
+INSERT INTO "jobs" VALUES('welcome-de','spring',1,'submitting','pro',1,'welcome-de.mp4','[]','{}',NULL,'2026-11-02T09:00:00.100Z','tried again',NULL,NULL,NULL,NULL,NULL,0,NULL,'[]',NULL);
+INSERT INTO "jobs" VALUES('welcome-en','spring',0,'done','std',0,'welcome-en.mp4','["intro", "en"]','{"first_name": "Ana"}','4.8','2026-11-02T09:00:00.100Z','the video is at welcome-en.mp4','welcome-en.mp4',NULL,'abababababababababababababababababababababababababababababababab',1234,'2026-11-02T09:05:00.000Z',1,7,'["prompt"]','welcome-en');
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
