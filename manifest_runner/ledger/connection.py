@@ -86,7 +86,7 @@ def _refuse_strange_wal(path: Path) -> None:
     connection = _connect_read_only(path)
     try:
         answer = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        lost = queries.under_way_without_attempt(connection) if answer == "ok" else []
+        lost = queries.jobs_without_their_attempt(connection) if answer == "ok" else []
     finally:
         connection.close()
     if answer != "ok" or lost:

@@ -123,11 +123,13 @@ def states(connection: sqlite3.Connection, campaign: str) -> dict[str, JobState]
     return {row["external_task_id"]: JobState(row["state"]) for row in rows}
 
 
-def under_way_without_attempt(connection: sqlite3.Connection) -> list[str]:
-    """The jobs that are said to be at the service, and of which nothing says how: no run of ours leaves any."""
+def jobs_without_their_attempt(connection: sqlite3.Connection) -> list[str]:
+    """The jobs whose state no attempt bears out: no run leaves any, since both are written in one transaction."""
     rows = connection.execute(
         "SELECT external_task_id FROM jobs WHERE state NOT IN ('pending', 'conflict') AND NOT EXISTS"
-        " (SELECT 1 FROM attempts WHERE attempts.external_task_id = jobs.external_task_id)"
+        " (SELECT 1 FROM attempts a WHERE a.external_task_id = jobs.external_task_id"
+        " AND (a.task_id IS NOT NULL OR jobs.state IN ('submitting', 'rejected'))"
+        " AND (a.ended_at IS NOT NULL OR jobs.state IN ('submitting', 'rejected', 'running')))"
     )
     return [row[0] for row in rows]
 

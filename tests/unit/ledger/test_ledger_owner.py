@@ -13,6 +13,7 @@ import pytest
 from manifest_runner.errors import LedgerBusy, LedgerError
 from manifest_runner.ledger import Owner, open_for_reading, open_ledger, ownership, queries
 from manifest_runner.ledger import writer as writer_module
+from manifest_runner.ledger.rescue import journal_of
 from manifest_runner.models import utc_now
 
 HERE = socket.gethostname()
@@ -111,6 +112,23 @@ def test_signs_of_life_come_and_a_take_over_breaks_the_run(path, monkeypatch):
             return False
 
         until(broken)
+
+
+def test_who_was_taken_over_writes_nothing_more_and_leaves_the_successors_things_alone(path):
+    with open_ledger(path, account="test") as ledger:
+        Path(f"{path}.lock").unlink()  # as on a network drive without locks
+        with open_ledger(path, account="test", take_over=True) as successor:
+            theirs = Owner(host="studio-2", pid=1, since=utc_now())
+            successor.write_now(ownership.set_owner, theirs)
+            with pytest.raises(LedgerBusy, match="taken the ledger over"):
+                ledger.write_now(ownership.set_owner, theirs)
+            journal = journal_of(path)
+            ledger._rescue.close()
+            assert journal.exists(), "it is the successor's by now"
+            ownership_left = successor.read(queries.owner)
+    assert ownership_left.host == "studio-2"
+    with open_for_reading(path) as connection:
+        assert queries.owner(connection).host == "studio-2", "nobody takes another's name out"
 
 
 def until(happened) -> None:

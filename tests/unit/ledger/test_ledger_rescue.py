@@ -173,3 +173,76 @@ def test_a_file_that_is_no_journal_is_refused_and_kept(path, line):
     journal_of(path).write_bytes(good + b"\n" + line + b"\n")
     with open_ledger(path, account="test") as ledger:
         assert ledger.read(queries.job, "a").state is JobState.RUNNING
+
+
+def spoken_journal(path: Path, *more: str) -> None:
+    """A ledger with a question that is open, and a journal with its answer."""
+    with open_ledger(path, account="test") as ledger:
+        sent(ledger)
+        ledger.write_now(speeches.asked, "k", "c", external_task_id="a", call_units=Decimal("0.05"))
+    made = [
+        "made",
+        ["k"],
+        {
+            "audio_id": "x",
+            "seconds": {"is": "Decimal", "value": "3"},
+            "units": {"is": "Decimal", "value": "0.05"},
+            "request_id": None,
+            "made_at": {"is": "datetime", "value": "2026-11-02T09:30:00.000Z"},
+        },
+    ]
+    journal_of(path).write_text("\n".join([json.dumps(made), *more, ""]))
+
+
+def spoken(path: Path) -> tuple[int, int, Decimal]:
+    with open_ledger(path, account="test") as ledger:
+        record = ledger.read(speeches.speech, "k")
+        return record.calls, record.answers, record.units_deducted
+
+
+def test_a_start_that_is_killed_after_the_merge_books_nothing_twice(path, monkeypatch):
+    spoken_journal(path)
+    left = journal_of(path).read_bytes()
+    assert spoken(path) == (1, 1, Decimal("0.05"))
+    journal_of(path).write_bytes(left)  # as if the file had not been taken away any more
+    assert spoken(path) == (1, 1, Decimal("0.05"))
+
+
+def test_an_entry_that_cannot_be_written_is_named_and_nothing_of_the_rest_is_booked(path):
+    spoken_journal(path, '["accepted", ["no acceptance"], {}]', '["made", ["k"]')
+    for _ in range(3):
+        with pytest.raises(LedgerError, match="entry 2") as refused, open_ledger(path, account="test"):
+            pass
+    assert "Move it away" in refused.value.mend
+    journal_of(path).unlink()
+    assert spoken(path) == (1, 0, None)
+
+
+def test_the_journal_of_another_ledger_is_refused(path, tmp_path):
+    with open_ledger(path, account="test") as ledger:
+        sent(ledger)
+        fill_disk(ledger)
+        with pytest.raises(LedgerError):
+            ledger.write_now(writes.accepted, ACCEPTED)
+    other = tmp_path / "other.sqlite3"
+    with open_ledger(other, account="test"):
+        pass
+    journal_of(path).rename(journal_of(other))
+    with pytest.raises(LedgerError, match="of another ledger"), open_ledger(other, account="test"):
+        pass
+    journal_of(other).rename(journal_of(path))
+    with open_ledger(path, account="test") as ledger:
+        assert ledger.read(queries.job, "a").state is JobState.RUNNING
+
+
+def test_one_journal_by_whatever_link_the_ledger_is_named(path, tmp_path):
+    link = tmp_path / "elsewhere" / "link.sqlite3"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    with open_ledger(link, account="test") as ledger:
+        sent(ledger)
+        fill_disk(ledger)
+        with pytest.raises(LedgerError):
+            ledger.write_now(writes.accepted, ACCEPTED)
+    with open_ledger(path, account="test") as ledger:
+        assert ledger.read(queries.job, "a").state is JobState.RUNNING
