@@ -216,7 +216,9 @@ class Conductor:
     async def _resolve(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
         """Settle what is in doubt, then go on with it like with any other."""
         with slot:
-            sent = await self._settled(step, slot, self._submitter.resolve(attempt))
+            given_up = step.record is not None and step.record.state is JobState.PENDING
+            settling = self._submitter.look(attempt) if given_up else self._submitter.resolve(attempt)
+            sent = await self._settled(step, slot, settling)
             if isinstance(sent, Accepted):
                 await self._go_on(step, sent.attempt, slot)
                 return

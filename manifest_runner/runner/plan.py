@@ -264,7 +264,10 @@ def changed_fields(facts: JobMedia | None, sent: AttemptRecord | None) -> tuple[
 
 
 def _orphan(record: JobRecord) -> Step:
-    action, why = _decide(record, (), missing=False, retry=(), now=utc_now())
+    if record.state is JobState.PENDING:
+        action, why = Action.RESOLVE, "an earlier call may have arrived late: the service is asked once more"
+    else:
+        action, why = _decide(record, (), missing=False, retry=(), now=utc_now())
     return Step(
         external_task_id=record.external_task_id,
         action=action,
@@ -275,7 +278,10 @@ def _orphan(record: JobRecord) -> Step:
 
 
 def _open(record: JobRecord) -> bool:
-    return record.state.in_flight or record.state is JobState.RENDERED
+    """Whether something of it is at the service, or may be: what no refusal has settled may still have arrived."""
+    attempt = record.attempt
+    late = record.state is JobState.PENDING and attempt is not None and attempt.code is None
+    return late or record.state.in_flight or record.state is JobState.RENDERED
 
 
 _TURN = {

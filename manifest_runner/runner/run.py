@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from manifest_runner.errors import (
+    GarbledReply,
     Interrupted,
     NeedsPerson,
     ServiceError,
@@ -35,6 +36,7 @@ from manifest_runner.runner.watch import Pace, Watcher
 from manifest_runner.service import AvatarClient, Credentials, Timeouts, open_result, repeat_safely
 
 HELLO_TRIES = 4
+HELLO = "manifest-runner-hello"  # an id that no task has
 LOCAL_PACE = Pace(shortest=0.25, longest=2.0)
 
 
@@ -166,9 +168,15 @@ async def _unless_stopped(stop: Stop, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _hello(client: AvatarClient) -> None:
-    """One cheap call before anything is sent: it proves the address, the key and the clock."""
+    """One cheap call before anything is sent: it proves the address, the key and the clock.
+
+    A list that does not answer proves nothing against the rest: then a look-up is tried.
+    """
     try:
-        await repeat_safely(lambda: client.list_tasks(page=1, page_size=1), limit=HELLO_TRIES)
+        try:
+            await repeat_safely(lambda: client.list_tasks(page=1, page_size=1), limit=HELLO_TRIES)
+        except GarbledReply:
+            await client.get(HELLO)
     except ServiceRefused as error:
         raise stops_the_run(error) or error from None
     except ServiceError as error:

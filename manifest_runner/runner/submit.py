@@ -101,6 +101,11 @@ class Submitter:
         sent = asyncio.get_running_loop().time()
         return await self._settle_doubt(attempt, sent=sent, judgement=judgement, error=None)
 
+    async def look(self, attempt: AttemptRecord) -> Sent:
+        """Ask once whether a call that was given up has arrived after all."""
+        task = await self._look_up(attempt)
+        return Over() if task is None else await self._shelter.run(self._adopt(attempt, task))
+
     async def _post(self, prepared: Prepared, why: str) -> Sent | _InDoubt:
         attempt = await self._ledger.write(writes.intend, prepared.intent(why, self._client.clock_skew))
         if attempt.attempt_id != prepared.request.external_task_id:

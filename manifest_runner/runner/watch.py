@@ -100,17 +100,35 @@ class Watcher:
             await self._news.wait()
 
     async def _look(self) -> None:
-        """One list call; then single look-ups, those first that were not seen for longest."""
+        """One list call; then single look-ups, those first that were not seen for longest. Either does without the
+        other: raises the list's error only when nothing else was answered."""
         now = asyncio.get_running_loop().time()
-        size = min(LARGEST_PAGE, max(SMALLEST_PAGE, 2 * len(self._watched)))
-        page = await self._client.list_tasks(page=1, page_size=size)
-        shown = {task.task_id: task for task in page.tasks}
+        failed: ServiceError | None = None
+        shown: dict[str, Task] = {}
+        try:
+            shown = await self._list()
+        except ServiceRefused:
+            raise  # it has its reason: to ask on would be no better
+        except ServiceError as error:
+            failed = error
         unseen = []
         for watched in list(self._watched.values()):
             if watched.task_id in shown:
                 await self._note(watched, shown[watched.task_id], now)
             else:
                 unseen.append(watched)
+        answered = await self._look_singly(unseen, now)
+        if failed is not None and not answered:
+            raise failed
+
+    async def _list(self) -> dict[str, Task]:
+        size = min(LARGEST_PAGE, max(SMALLEST_PAGE, 2 * len(self._watched)))
+        page = await self._client.list_tasks(page=1, page_size=size)
+        return {task.task_id: task for task in page.tasks}
+
+    async def _look_singly(self, unseen: list[_Watched], now: float) -> int:
+        """How many look-ups were answered; the first that is not ends the round."""
+        answered = 0
         for watched in sorted(unseen, key=lambda w: w.looked)[:MOST_SINGLE_LOOKUPS]:
             watched.looked = now  # also when it fails: the others have their turn first
             try:
@@ -118,9 +136,11 @@ class Watcher:
             except ServiceError as error:
                 if isinstance(error, ServiceRefused) and stops_the_run(error) is not None:
                     raise
-                return  # the list was answered: nothing is wrong with the rest, and no more is asked just now
+                break
+            answered += 1
             if task is not None:
                 await self._note(watched, task, now)
+        return answered
 
     async def _note(self, watched: _Watched, task: Task, now: float) -> None:
         watched.looked = now

@@ -23,6 +23,7 @@ from manifest_runner.errors import (
 from manifest_runner.ledger import open_ledger
 from manifest_runner.models import JobState, ServiceStatus
 from manifest_runner.runner import again, conduct, fetch, submit, watch
+from manifest_runner.runner import run as run_module
 from manifest_runner.runner.again import Cause
 from manifest_runner.runner.conduct import Outcome
 from manifest_runner.runner.plan import Retry
@@ -87,10 +88,18 @@ async def test_a_key_that_is_refused_while_watching_stops_the_run(campaign):
 async def test_a_service_that_no_longer_tells_of_its_tasks_stops_the_run_after_a_while(campaign, monkeypatch):
     monkeypatch.setattr(watch, "GIVE_UP_AFTER", 0.0)
     campaign.service.held = {"a"}
-    campaign.service.lists += ["ok", "502", "502"]
+    campaign.service.lists += ["ok", *["502"] * 50]
+    campaign.service.look_ups += ["ok", "ok", *["502"] * 50]  # the first two are asked before it is sent
     ran = await campaign.run(A)
     assert isinstance(ran.outcome.stopped, ServiceUnreachable)
     assert campaign.states() == {"a": RUNNING}
+
+
+async def test_a_list_that_is_broken_holds_up_neither_tasks_nor_results(campaign, monkeypatch):
+    monkeypatch.setattr(run_module, "HELLO_TRIES", 1)
+    campaign.service.lists += ["502"] * 1000
+    ran = await campaign.run(A, B)
+    assert (ran.exit_code, campaign.states()) == (0, {"a": DONE, "b": DONE})
 
 
 async def test_a_service_that_goes_away_before_a_create_call_stops_the_run(

@@ -158,6 +158,18 @@ async def test_a_refusal_that_speaks_of_a_duplicate_is_waited_out(campaign):
     assert (ran.exit_code, campaign.states(), service.posts) == (0, {"a": DONE}, ["a"])
 
 
+async def test_a_call_that_lands_after_its_row_has_left_the_manifest_is_fetched_too(campaign):
+    campaign.service.creates["a"] += ["lost"] * 3
+    await campaign.run(A, B)
+    assert campaign.states() == {"a": PENDING, "b": DONE}
+    ran = await campaign.run(B)
+    assert (ran.exit_code, campaign.states()["a"]) == (0, PENDING)
+    campaign.service.holds("a")
+    await campaign.run(B)
+    assert campaign.states() == {"a": DONE, "b": DONE}
+    assert campaign.service.posts.count("a") == 3
+
+
 # -- lost and restored ledgers -----------------------------------------------------------------------------------
 
 

@@ -238,10 +238,28 @@ async def test_an_unknown_status_is_recorded_and_watched_on(desk):
 )
 async def test_a_list_that_fails_three_times(desk, trouble):
     desk.server.put(TASK, "succeed")
+    desk.server.look_up_trouble[TASK] = trouble
     desk.server.list_trouble = [trouble] * 3
     assert (await desk.ended(*desk.watch(TASK))).status is ServiceStatus.SUCCEED
     assert len(desk.server.lists) == 4
     assert desk.stop.reason is None
+
+
+@pytest.mark.parametrize(
+    ("trouble", "singly"),
+    [
+        pytest.param(plain(502, b"<html>Bad gateway</html>"), True, id="gateway"),
+        pytest.param(silence, True, id="no answer"),
+        pytest.param(envelope(None, code=1302, status=429), False, id="too fast"),
+    ],
+)
+async def test_single_look_ups_do_without_a_list_that_is_broken_but_not_one_that_is_refused(
+    desk, trouble, singly
+):
+    desk.server.put(TASK, "succeed")
+    desk.server.list_trouble = [trouble]
+    assert (await desk.ended(*desk.watch(TASK))).status is ServiceStatus.SUCCEED
+    assert len(desk.server.lists) == (1 if singly else 2)
 
 
 @pytest.mark.parametrize(
@@ -264,6 +282,7 @@ async def test_what_every_call_would_meet_stops_the_run(desk, trouble, reason):
 async def test_a_service_that_fails_for_too_long_stops_the_run(desk, monkeypatch):
     monkeypatch.setattr(watch_module, "GIVE_UP_AFTER", 0.05)
     desk.server.list_trouble = [silence] * 1000
+    desk.server.look_up_trouble[TASK] = silence
     started = time.monotonic()
     desk.watch(TASK)
     await asyncio.wait_for(desk.looking, PATIENCE)
