@@ -253,7 +253,9 @@ def calls_line(outcome: Outcome, unfinished: int) -> str:
         if outcome.tasks_created != outcome.create_calls:
             line += f"; {outcome.tasks_created} of them made a task"
         if outcome.calls_in_doubt:
-            line += f"; of {outcome.calls_in_doubt} it is not known yet, and it may be billed: the next run asks"
+            line += (
+                f"; of {outcome.calls_in_doubt} it is not known yet, and it may be billed: the next run asks"
+            )
         return f"{line}.{spoken}"
     if not unfinished:
         return f"Nothing was left to send: every job is done. No create call was made.{spoken}"

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from manifest_runner.errors import ManifestError
+from manifest_runner.manifest.csv_places import Cell, cells_in
 from manifest_runner.manifest.enough import ENOUGH
 from manifest_runner.manifest.headings import Heading, read_headings
 from manifest_runner.manifest.schemas import field_names, nested_fields
 from manifest_runner.manifest.source import CsvSource, ValuePath
+from manifest_runner.manifest.text import shown
 from manifest_runner.models import Location, Problem
 
 DELIMITERS = (",", ";", "\t")
@@ -27,6 +31,7 @@ DELIMITERS = (",", ";", "\t")
 class _Record:
     line: int  # where it begins
     cells: list[str]
+    text: str  # as it is written
 
 
 def read_csv(text: str, file: str, *, templates: Sequence[str] = ()) -> tuple[CsvSource, list[Problem]]:
@@ -39,15 +44,20 @@ def read_csv(text: str, file: str, *, templates: Sequence[str] = ()) -> tuple[Cs
     header = next(records, None)
     if header is None:
         problem = Problem(
-            location=Location(file=file, line=1),
+            location=Location(file=file, line=1, column=1),
             what="The file is empty.",
             mend="Its first line names the fields, such as `external_task_id,image,sound_file`.",
         )
         raise ManifestError([problem])
-    headings, problems = read_headings(header.cells, file=file, line=header.line, texts=(*templates, text))
+    headings, problems = read_headings(
+        header.cells,
+        file=file,
+        places=cells_in(header.text, header.line, delimiter),
+        texts=(*templates, text),
+    )
     if problems:  # without sound headings every row would complain of the same
         raise ManifestError(problems)
-    return _rows(headings, records, file)
+    return _rows(headings, records, file, header.line, delimiter)
 
 
 def find_delimiter(text: str) -> str:
@@ -75,28 +85,39 @@ def _is_field(name: str) -> bool:
 
 def _records(text: str, file: str, delimiter: str) -> Iterator[_Record]:
     """Records with the line each begins on. Blank lines are skipped: lines without any cell, or with blanks alone."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    taken: list[str] = []
+    reader = csv.reader(_noted(io.StringIO(text, newline=""), taken), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
+        taken.clear()
         try:
-            cells = next(reader)
+            read = next(reader)
         except StopIteration:
             return
         except csv.Error as exc:
-            opened = _last_opened_quote(text, line, reader.line_num, delimiter)
-            raise ManifestError([_fault(str(exc), Location(file=file, line=opened))]) from None
-        if len(cells) > 1 or (cells and cells[0].strip()):
-            yield _Record(line, cells)
+            written = cells_in("".join(taken), line, delimiter)
+            raise ManifestError([_fault(str(exc), written, file)]) from None
+        if len(read) > 1 or (read and read[0].strip()):
+            yield _Record(line, read, "".join(taken))
 
 
-def _rows(headings: list[Heading], records: Iterator[_Record], file: str) -> tuple[CsvSource, list[Problem]]:
+def _noted(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    """The lines, each added to `taken` when the reader takes it."""
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def _rows(
+    headings: list[Heading], records: Iterator[_Record], file: str, header_line: int, delimiter: str
+) -> tuple[CsvSource, list[Problem]]:
     jobs: list[dict[str, Any]] = []
     lines: list[int] = []
     empty: dict[int, frozenset[str]] = {}
     problems: list[Problem] = []
     for record in records:
         if len(record.cells) != len(headings):
-            problems.append(_wrong_width(record, len(headings), file))
+            problems.append(_wrong_width(record, headings, file, delimiter))
             if len(problems) >= ENOUGH:
                 raise ManifestError(problems)
             continue
@@ -107,7 +128,10 @@ def _rows(headings: list[Heading], records: Iterator[_Record], file: str) -> tup
         jobs.append(_job(headings, record.cells))
         lines.append(record.line)
     columns: dict[ValuePath, str] = {heading.path: heading.text for heading in headings}
-    return CsvSource(file=file, data={"jobs": jobs}, lines=lines, columns=columns, empty=empty), problems
+    source = CsvSource(
+        file=file, data={"jobs": jobs}, lines=lines, columns=columns, header_line=header_line, empty=empty
+    )
+    return source, problems
 
 
 def _job(headings: list[Heading], cells: list[str]) -> dict[str, Any]:
@@ -130,24 +154,32 @@ def _empty_vars(headings: list[Heading], cells: list[str]) -> frozenset[str]:
     )
 
 
-def _wrong_width(record: _Record, expected: int, file: str) -> Problem:
-    found = len(record.cells)
-    cause = (
-        "A text that holds the delimiter must stand in quotes." if found > expected else "Cells are missing."
-    )
+def _wrong_width(record: _Record, headings: list[Heading], file: str, delimiter: str) -> Problem:
+    """Told at the first cell that is too many, or under the first heading that has no cell."""
+    found, expected = len(record.cells), len(headings)
+    if found > expected:
+        written = cells_in(record.text, record.line, delimiter)
+        location = _at(next(islice(written, expected, None)), file)
+        cause = "A text that holds the delimiter must stand in quotes."
+    else:
+        location = Location(file=file, line=record.line, column=shown(headings[found].text))
+        cause = "Cells are missing."
     return Problem(
-        location=Location(file=file, line=record.line),
+        location=location,
         what=f"The row has {found} cell{'s' if found != 1 else ''}, the header has {expected}.",
         mend=cause,
     )
 
 
-def _fault(said: str, opened: Location) -> Problem:
-    """What the reader stumbled over, at the line where the quote in question was opened."""
+def _fault(said: str, written: Iterator[Cell], file: str) -> Problem:
+    """What the reader stumbled over, told where the cell in question begins."""
+    limit = csv.field_size_limit()
     if "field larger than field limit" in said:
-        what = f"A cell is over {csv.field_size_limit() // 1024} KiB."
+        begins = next(cell for cell in written if cell.length > limit)
+        what = f"A cell is over {limit // 1024} KiB."
         mend = "Close the quote that opens it, or keep media in files and name them here."
-    elif "unexpected end of data" in said:
+        return Problem(location=_at(begins, file), what=what, mend=mend)
+    if "unexpected end of data" in said:
         what, mend = (
             "A quote is opened here and never closed.",
             'Close it, or write "" for a quote in a text.',
@@ -155,28 +187,9 @@ def _fault(said: str, opened: Location) -> Problem:
     else:
         what = "A quoted cell goes on after its closing quote."
         mend = 'Write "" for a quote in a text, and check that the quote before was closed.'
-    return Problem(location=opened, what=what, mend=mend)
+    (opened,) = deque((cell for cell in written if cell.quoted), maxlen=1)
+    return Problem(location=_at(opened, file), what=what, mend=mend)
 
 
-def _last_opened_quote(text: str, first: int, last: int, delimiter: str) -> int:
-    """The line of the last quote that opens a cell within the bad record, which spans the lines given."""
-    opened, quoted, starts = first, False, True
-    for number, content in enumerate(io.StringIO(text, newline=""), start=1):
-        if number > last:
-            break
-        if number < first:
-            continue
-        position = 0
-        while position < len(content):
-            sign, after = content[position], content[position + 1 : position + 2]
-            if quoted and sign == '"' and after == '"':
-                position += 1  # a doubled quote is a quote in the text
-            elif quoted and sign == '"':
-                quoted = False
-                if after not in ("", delimiter, "\r", "\n"):
-                    return opened
-            elif starts and sign == '"' and not quoted:
-                quoted, opened = True, number
-            starts = not quoted and sign in (delimiter, "\r", "\n")
-            position += 1
-    return opened
+def _at(cell: Cell, file: str) -> Location:
+    return Location(file=file, line=cell.line, column=cell.column)

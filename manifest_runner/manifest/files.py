@@ -64,7 +64,11 @@ def _yaml(text: str, path: Path, found: list[Problem]) -> YamlSource:
     tree = read_yaml(text, str(path))
     found += tree.problems
     if tree.root is None or tree.root.value is None:
-        raise _stop(Location(file=str(path), line=1), "The manifest is empty.", "Begin it with `version: 1`.")
+        raise _stop(
+            Location(file=str(path), line=1, column=1),
+            "The manifest is empty.",
+            "Begin it with `version: 1`.",
+        )
     values = plain(tree.root)
     if not isinstance(values, dict):
         kind = "a list" if isinstance(values, list) else "a text"

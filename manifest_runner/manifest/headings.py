@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from manifest_runner.manifest.csv_places import Cell
+from manifest_runner.manifest.enough import ENOUGH
 from manifest_runner.manifest.guesses import guessed_field, is_id
 from manifest_runner.manifest.schemas import field_names, nested_fields
 from manifest_runner.manifest.templates import mentioned
@@ -25,11 +27,12 @@ class Heading:
 
 
 def read_headings(
-    cells: list[str], *, file: str, line: int, texts: Sequence[str] = ()
+    cells: list[str], *, file: str, places: Iterable[Cell], texts: Sequence[str] = ()
 ) -> tuple[list[Heading], list[Problem]]:
     """Every column, and everything wrong with the header. Blanks around a heading don't count.
 
-    A column that one of `texts` names in braces is a var, even where its name could mean a field.
+    `places` are where they stand. A column that one of `texts` names in braces is a var, even where its name could
+    mean a field.
     """
     names = [cell.strip() for cell in cells]
     fields = _columns()
@@ -38,15 +41,17 @@ def read_headings(
     headings: list[Heading] = []
     problems: list[Problem] = []
     seen: dict[str, int] = {}
-    for number, name in enumerate(names, start=1):
+    for number, (name, place) in enumerate(zip(names, places, strict=True), start=1):
         fault = (
             _fault(name, number, fields)
             or (_misnamed(name, absent, used) if name not in fields else None)
             or _repeated(name, number, seen, fields)
         )
         if fault:
-            location = Location(file=file, line=line, column=shown(name) or number)
+            location = Location(file=file, line=place.line, column=shown(name) or place.column)
             problems.append(Problem(location=location, what=fault[0], mend=fault[1]))
+            if len(problems) >= ENOUGH:
+                break
         else:
             headings.append(Heading(name, fields.get(name, ("vars", name))))
     return headings, problems

@@ -125,7 +125,8 @@ def _place(fault: Fault, row: Row, common: Common) -> tuple[Location, bool]:
     chosen = [name for name in fault.about if name in common.defaults]
     if fault.path and fault.path[0] in chosen and row.data.keys().isdisjoint(fault.about):
         return common.head.where(("defaults", *fault.path)), False  # the defaults alone name two sounds
-    return row.where(*fault.path), True
+    lacking = fault.about if len(fault.about) == 1 else ()  # a sheet may have a column for it, left empty
+    return row.where(*fault.path, *lacking), True
 
 
 def _written_at(row: Row, common: Common, *steps: str) -> Location:

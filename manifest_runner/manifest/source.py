@@ -56,10 +56,11 @@ class CsvSource:
     data: dict[str, Any]
     lines: list[int]
     columns: dict[ValuePath, str]
+    header_line: int = 1
     empty: dict[int, frozenset[str]] = field(default_factory=dict)
 
     def where(self, path: ValuePath, *, key: bool = False) -> Location:  # noqa: ARG002 - a cell has no key of its own
-        line = 1
+        line = self.header_line
         match path:
             case ("jobs", int(row), *_):
                 line = self.lines[row]

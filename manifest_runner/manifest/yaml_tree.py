@@ -19,6 +19,7 @@ from manifest_runner.models import Location, Problem
 
 MAX_DEPTH = 32
 MAX_NODES = 2_000_000
+_TOO_DEEP = (f"Nested more than {MAX_DEPTH} levels deep.", "A manifest needs five.")
 _NOT_GIVEN = frozenset({"", "~", "null"})
 
 Plain = str | dict[str, "Plain"] | list["Plain"] | None
@@ -232,7 +233,7 @@ class _Builder:
         return ManifestError([*self.tree.problems, self._problem(_place_of(event), what, mend)])
 
     def _too_deep(self, event: yaml.Event) -> ManifestError:
-        return self._stop(event, f"Nested more than {MAX_DEPTH} levels deep.", "A manifest needs five.")
+        return self._stop(event, *_TOO_DEEP)
 
     def _too_many(self, event: yaml.Event) -> ManifestError:
         return self._stop(
@@ -257,7 +258,8 @@ _HINTS = (
         "cannot start any token",
         "Indent with spaces, not tabs, and put a text that begins with a sign into quotes.",
     ),
-    ("unexpected end of stream", "Close the quote that was opened."),
+    ("unexpected end of stream", "Close the quote that is opened here."),
+    ("unexpected document indicator", "Close the quote that is opened here."),
     ("could not find expected ':'", "Write `name: value`, with a space after the colon."),
     ("did not find expected", "Check the indentation and that brackets, braces and quotes are closed."),
 )
@@ -268,10 +270,14 @@ def _syntax_problem(exc: yaml.YAMLError, file: str) -> Problem:
     mark = getattr(exc, "problem_mark", None)
     said = str(getattr(exc, "problem", None) or getattr(exc, "reason", None) or "it can't be parsed")
     mend = next((hint for words, hint in _HINTS if words in said), "Check the line and the one above it.")
+    began = getattr(exc, "context_mark", None)
+    if getattr(exc, "context", None) == "while scanning a quoted scalar":
+        mark = began  # the parser gives up at the end of the file, far from the quote that is never closed
     location = Location(file=file)
     if mark is not None:
         location = Location(file=file, line=mark.line + 1, column=mark.column + 1)
-    began = getattr(exc, "context_mark", None)
+    if "maximum nesting depth" in said:  # libyaml from 0.2.6 on counts brackets too, before it hands them out
+        return Problem(location=location, what=_TOO_DEEP[0], mend=_TOO_DEEP[1])
     if began is not None and mark is not None and began.line != mark.line:
         said += f", in what begins on line {began.line + 1}"
     return Problem(location=location, what=f"This is no valid YAML: {said}.", mend=mend)

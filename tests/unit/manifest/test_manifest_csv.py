@@ -3,8 +3,10 @@
 import pytest
 
 from manifest_runner.errors import ManifestError
+from manifest_runner.manifest.csv_places import cells_in
 from manifest_runner.manifest.csv_rows import find_delimiter, read_csv, split_tags
-from manifest_runner.manifest.headings import read_headings
+from manifest_runner.manifest.headings import Heading, read_headings
+from manifest_runner.models import Problem
 
 
 def jobs_of(text: str) -> list[dict[str, object]]:
@@ -12,6 +14,10 @@ def jobs_of(text: str) -> list[dict[str, object]]:
     assert not problems
     rows: list[dict[str, object]] = source.data["jobs"]
     return rows
+
+
+def headings_of(cells: list[str]) -> tuple[list[Heading], list[Problem]]:
+    return read_headings(cells, file="rows.csv", places=cells_in(",".join(cells), 1, ","))
 
 
 def stopped(text: str) -> str:
@@ -83,8 +89,8 @@ def test_lines_are_true_across_quoted_breaks_and_blank_lines(ending: str) -> Non
 def test_rows_of_the_wrong_width_are_all_named_and_the_others_read() -> None:
     source, problems = read_csv("image,prompt\na.png\nb.png,x\nc.png,x,y\n", "rows.csv")
     assert [str(problem) for problem in problems] == [
-        "rows.csv:2: The row has 1 cell, the header has 2. Cells are missing.",
-        "rows.csv:4: The row has 3 cells, the header has 2. A text that holds the delimiter must stand in quotes.",
+        "rows.csv:2 (column prompt): The row has 1 cell, the header has 2. Cells are missing.",
+        "rows.csv:4:9: The row has 3 cells, the header has 2. A text that holds the delimiter must stand in quotes.",
     ]
     assert len(source.data["jobs"]) == 1
 
@@ -92,18 +98,40 @@ def test_rows_of_the_wrong_width_are_all_named_and_the_others_read() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('image\n"a.png\nb.png\n', "rows.csv:2: A quote is opened here and never closed."),
-        ('image,prompt\n"a\nb","c\n""d""\n', "rows.csv:3: A quote is opened here and never closed."),
-        ('image,prompt\nx,"a"b\n', "rows.csv:2: A quoted cell goes on after its closing quote."),
-        ('image,prompt\nx,"a\ny,"b"\n', "rows.csv:2: A quoted cell goes on after its closing quote."),
-        ("image\n" + "x" * 131_073, "rows.csv:2: A cell is over 128 KiB."),
-        ("h" * 131_073 + "\n", "rows.csv:1: A cell is over 128 KiB."),
-        ('image,prompt\nx,"say ""hi"" y\n', "rows.csv:2: A quote is opened here and never closed."),
-        ("\n\n", "rows.csv:1: The file is empty."),
+        ('image\n"a.png\nb.png\n', "rows.csv:2:1: A quote is opened here and never closed."),
+        ('image,prompt\n"a\nb","c\n""d""\n', "rows.csv:3:4: A quote is opened here and never closed."),
+        ('image,prompt\nx,"a"b\n', "rows.csv:2:3: A quoted cell goes on after its closing quote."),
+        ('image,prompt\nx,"a\ny,"b"\n', "rows.csv:2:3: A quoted cell goes on after its closing quote."),
+        ("image\n" + "x" * 131_073, "rows.csv:2:1: A cell is over 128 KiB."),
+        ("h" * 131_073 + "\n", "rows.csv:1:1: A cell is over 128 KiB."),
+        ('image,prompt\nx,"say ""hi"" y\n', "rows.csv:2:3: A quote is opened here and never closed."),
+        ("\n\n", "rows.csv:1:1: The file is empty."),
     ],
 )
 def test_what_stops_the_reading_says_where(text: str, said: str) -> None:
     assert said in stopped(text)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_cells_are_found_again_across_quoted_breaks(ending: str) -> None:
+    record = ending.join(['a,"b ""c""', "", 'd",e,"', '",f'])
+    assert [(cell.line, cell.column, cell.quoted) for cell in cells_in(record + ending, 7, ",")] == [
+        (7, 1, False),
+        (7, 3, True),
+        (9, 4, False),
+        (9, 6, True),
+        (10, 3, False),
+    ]
+    _, problems = read_csv(f"image,prompt{ending}{record}", "rows.csv")
+    assert str(problems[0]).startswith("rows.csv:4:4: The row has 5 cells, the header has 2.")
+
+
+def test_a_long_cell_is_told_where_it_begins_and_not_where_a_quoted_one_of_the_limit_does() -> None:
+    most = "x" * 131_070 + '""'
+    assert f"rows.csv:2:{len(most) + 4}: A cell is over 128 KiB." in stopped(
+        f'image,prompt\n"{most}",{"y" * 131_073}\n'
+    )
+    assert jobs_of(f'image\n"{most}"\n')
 
 
 def test_a_bare_quote_inside_a_cell_is_a_quote() -> None:
@@ -127,7 +155,7 @@ def test_a_bare_quote_inside_a_cell_is_a_quote() -> None:
     ],
 )
 def test_a_heading_that_is_nearly_a_field_is_no_silent_var(heading: str, meant: str) -> None:
-    _, problems = read_headings([heading], file="rows.csv", line=1)
+    _, problems = headings_of([heading])
     assert f"did you mean `{meant}`?" in problems[0].what
 
 
@@ -136,7 +164,7 @@ def test_a_heading_that_is_nearly_a_field_is_no_silent_var(heading: str, meant: 
     ["first_name", "age", "note", "code", "city", "Name", "language", "row", "campaign", "customer_id"],
 )
 def test_a_column_of_ones_own_is_a_var(heading: str) -> None:
-    headings, problems = read_headings([heading], file="rows.csv", line=1)
+    headings, problems = headings_of([heading])
     assert not problems
     assert headings[0].path == ("vars", heading)
 
@@ -197,8 +225,15 @@ def test_of_a_sheet_that_is_wrong_throughout_only_the_beginning_is_read() -> Non
     assert caught.value.problems[-1].location.line == 1001
 
 
+def test_of_a_header_that_is_wrong_throughout_only_the_beginning_is_read() -> None:
+    with pytest.raises(ManifestError) as caught:
+        read_csv("image" + "," * 300_000 + "\n", "rows.csv")
+    assert len(caught.value.problems) == 1000
+    assert str(caught.value.problems[-1].location) == "rows.csv:1:1006"
+
+
 def test_a_near_miss_is_fine_beside_the_field_itself() -> None:
-    headings, problems = read_headings(["image", "images"], file="rows.csv", line=1)
+    headings, problems = headings_of(["image", "images"])
     assert not problems
     assert headings[1].path == ("vars", "images")
 
@@ -215,11 +250,17 @@ def test_a_near_miss_is_fine_beside_the_field_itself() -> None:
     ],
 )
 def test_headers_that_can_not_be_used(cells: list[str], said: str) -> None:
-    _, problems = read_headings(cells, file="rows.csv", line=1)
+    _, problems = headings_of(cells)
     assert len(problems) == 1
     assert said in str(problems[0])
 
 
 def test_vars_that_differ_in_case_are_two() -> None:
-    _, problems = read_headings(["city", "City"], file="rows.csv", line=1)
+    _, problems = headings_of(["city", "City"])
     assert not problems
+
+
+def test_a_header_below_blank_lines_and_breaks_has_its_own_place() -> None:
+    assert "rows.csv:4:8: Column 2 has no heading." in stopped('\n\n"my\nimage",,prompt\n')
+    source, _ = read_csv("\n\nimage,prompt\n", "rows.csv")
+    assert str(source.where(("jobs",))) == "rows.csv:3"

@@ -1,5 +1,6 @@
 """Whatever the bytes: a manifest loads, or ManifestError says why. Nothing else ever comes out."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from manifest_runner.errors import ManifestError
 from manifest_runner.manifest import load_manifest
+from manifest_runner.manifest.csv_places import cells_in
+from manifest_runner.manifest.csv_rows import _records
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SEEDS = {
@@ -52,6 +55,20 @@ def test_any_bytes(tmp_path: Path, suffix: str, data: bytes) -> None:
 @given(data=st.text(max_size=300))
 def test_any_text(tmp_path: Path, suffix: str, data: str) -> None:
     load_or_refuse(tmp_path / f"m{suffix}", data.encode())
+
+
+@FUZZ
+@given(text=st.text('ab",;\n\r ', max_size=30), delimiter=st.sampled_from(",;"))
+def test_the_cells_that_places_are_told_of_are_those_that_are_read(text: str, delimiter: str) -> None:
+    try:
+        read = [(record.text, record.cells) for record in _records(text, "m.csv", delimiter)]
+    except ManifestError as exc:
+        (place,) = (problem.location for problem in exc.problems)
+        lines = io.StringIO(text, newline="").readlines()
+        assert place.line and isinstance(place.column, int) and lines[place.line - 1][place.column - 1] == '"'
+    else:
+        for written, cells in read:
+            assert [cell.length for cell in cells_in(written, 1, delimiter)] == [len(cell) for cell in cells]
 
 
 @FUZZ

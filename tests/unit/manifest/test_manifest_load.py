@@ -195,7 +195,7 @@ def test_problems_of_the_manifest_are_kept_when_the_rows_can_not_be_read(folder:
 
 def test_bad_rows_leave_no_talk_of_missing_jobs(folder: Folder) -> None:
     assert folder.problems("image,prompt\na\n", "m.csv") == [
-        "m.csv:2: The row has 1 cell, the header has 2. Cells are missing."
+        "m.csv:2 (column prompt): The row has 1 cell, the header has 2. Cells are missing."
     ]
 
 

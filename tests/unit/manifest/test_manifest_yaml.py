@@ -108,7 +108,12 @@ def test_reading_goes_on_after_a_repeated_key() -> None:
     [
         ("a: b: c", "Put a text that holds `: ` into quotes"),
         ("a:\n\t- b", "Indent with spaces, not tabs"),
-        ("a: 'b", "Close the quote that was opened."),
+        ("a: 'b", "m.yaml:1:4: This is no valid YAML: found unexpected end of stream. Close the quote"),
+        (
+            'a: b\nc: ["d,\n  e]\nf: g\n',
+            "m.yaml:2:5: This is no valid YAML: found unexpected end of stream. Close",
+        ),
+        ('a: "b\n---\nc: d', "m.yaml:1:4: This is no valid YAML: found unexpected document indicator. Close"),
         ("a: *nobody", "m.yaml:1:4: `*nobody` names no anchor above it."),
         ("a: &x [*x]", "`*x` holds itself."),
         ("a: 1\n---\nb: 2", "m.yaml:2:1: A second document begins here."),
