@@ -116,7 +116,7 @@ def load_campaign(
     )
 
 
-def look_at_media(manifest: Manifest, *, quiet: bool) -> Preflight:
+def look_at_media(manifest: Manifest, *, quiet: bool, remote_service: bool) -> Preflight:
     """Probe every job's media, with a bar on a terminal."""
     from tqdm import tqdm
 
@@ -125,7 +125,12 @@ def look_at_media(manifest: Manifest, *, quiet: bool) -> Preflight:
     with tqdm(
         total=len(manifest.jobs), desc="Checking media", unit="job", disable=quiet or None, leave=False
     ) as bar:
-        return preflight(manifest.jobs, manifest.folder, progress=lambda count: _advance(bar, count))
+        return preflight(
+            manifest.jobs,
+            manifest.folder,
+            progress=lambda count: _advance(bar, count),
+            remote_service=remote_service,
+        )
 
 
 def _advance(bar: Any, count: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from manifest_runner.cli.campaign import Campaign, load_campaign, look_at_media, notices
-from manifest_runner.cli.service import account_of, environment, open_service
+from manifest_runner.cli.service import account_of, environment, is_elsewhere, open_service
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestRunnerError, NeedsPerson
 from manifest_runner.models import JobState, ServiceName, Units, units_text
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from manifest_runner.runner.run import RunOptions, Service
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+RUN_OPTIONS = ("create_timeout", "task_timeout", "same_account", "take_over", "yes", "as_json")
 
 
 def run_options(command: F) -> F:
@@ -77,22 +80,26 @@ def carry(
 ) -> int:
     """Plan the campaign that the command's `options` name, carry the plan out (or what `choose` takes of it), and
     return the exit code."""
+    flags = {name: options.pop(name) for name in RUN_OPTIONS}
+    campaign = load_campaign(
+        **options
+    )  # a manifest that is wrong is told of before the rest is even imported
+
     from manifest_runner.ledger import open_ledger, queries
     from manifest_runner.runner.run import RunOptions
     from manifest_runner.runner.survey import enrol, survey
     from manifest_runner.service import Timeouts
 
     how = RunOptions(
-        timeouts=Timeouts(create_seconds=options.pop("create_timeout")),
-        task_timeout=options.pop("task_timeout"),
-        same_account=options.pop("same_account"),
+        timeouts=Timeouts(create_seconds=flags["create_timeout"]),
+        task_timeout=flags["task_timeout"],
+        same_account=flags["same_account"],
     )
-    yes, as_json, take_over = (options.pop(name) for name in ("yes", "as_json", "take_over"))
-    campaign = load_campaign(**options)
-    found = look_at_media(campaign.manifest, quiet=as_json)
     variables = environment()
+    remote = is_elsewhere(campaign.manifest, options["base_url"], variables)
+    found = look_at_media(campaign.manifest, quiet=flags["as_json"], remote_service=remote)
     account = account_of(campaign.manifest, options["base_url"], variables)
-    with open_ledger(campaign.ledger, account=account, take_over=take_over) as ledger:
+    with open_ledger(campaign.ledger, account=account, take_over=flags["take_over"]) as ledger:
         steps = ledger.read(
             lambda connection: survey(
                 campaign.manifest, found, connection, campaign.out, retry=retry, retry_ids=retry_ids
@@ -101,10 +108,10 @@ def carry(
         enrol(ledger, campaign.manifest.campaign, campaign.manifest.jobs, steps)
         chosen = choose(steps) if choose else steps
         committed = ledger.read(queries.spend, campaign.manifest.campaign).committed
-        ask_first(campaign, chosen, committed, yes=yes)
+        ask_first(campaign, chosen, committed, yes=flags["yes"])
         outcome = work(campaign, chosen, ledger, how, options["base_url"], variables)
         outcome.problems += altered(steps)
-        return tell(campaign, ledger, account, outcome, as_json=as_json)
+        return tell(campaign, ledger, account, outcome, as_json=flags["as_json"])
 
 
 def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, yes: bool) -> None:

@@ -17,7 +17,7 @@ from manifest_runner.cli.campaign import (
     look_at_media,
     notices,
 )
-from manifest_runner.cli.service import account_of, environment
+from manifest_runner.cli.service import account_of, environment, is_elsewhere
 from manifest_runner.cli.terminal import say
 from manifest_runner.models import units_text
 
@@ -43,8 +43,10 @@ def command(retry: tuple[str, ...], as_json: bool, **options: Any) -> int:
     from manifest_runner.runner.survey import survey
 
     campaign = load_campaign(**options)
-    found = look_at_media(campaign.manifest, quiet=as_json)
-    account = account_of(campaign.manifest, options["base_url"], environment())
+    variables = environment()
+    remote = is_elsewhere(campaign.manifest, options["base_url"], variables)
+    found = look_at_media(campaign.manifest, quiet=as_json, remote_service=remote)
+    account = account_of(campaign.manifest, options["base_url"], variables)
     with ledger_if_any(campaign.ledger, account) as connection:
         steps = survey(
             campaign.manifest, found, connection, campaign.out, retry=[Retry(kind) for kind in retry]

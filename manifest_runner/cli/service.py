@@ -104,6 +104,19 @@ def _refuse_stranger(address: str, who: str) -> str:
     return url
 
 
+def is_elsewhere(manifest: Manifest, asked: str | None, variables: dict[str, str]) -> bool:
+    """Whether the campaign goes to a service that is not on this machine, as far as its address says."""
+    from manifest_runner.addresses import is_this_machine
+    from manifest_runner.service import DEFAULT_BASE_URL, check_base_url
+    from manifest_runner.service.base_url import host_of
+
+    if manifest.service.name is ServiceName.SANDBOX:
+        return False
+    named = (asked, variables.get("KLING_BASE_URL"), variables.get(FILE_ADDRESS), manifest.service.base_url)
+    address = next((one for one in named if one), DEFAULT_BASE_URL)
+    return not is_this_machine(host_of(check_base_url(address)))
+
+
 def account_of(manifest: Manifest, asked: str | None, variables: dict[str, str]) -> str:
     """Whose ledger this campaign's is."""
     from manifest_runner.service import account_identity

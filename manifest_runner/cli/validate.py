@@ -14,6 +14,7 @@ from manifest_runner.cli.campaign import (
     notices,
     problems_value,
 )
+from manifest_runner.cli.service import environment, is_elsewhere
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestError
 
@@ -27,7 +28,8 @@ def command(as_json: bool, **options: Any) -> int:
 
     try:
         campaign = load_campaign(**options)
-        found = look_at_media(campaign.manifest, quiet=as_json)
+        remote = is_elsewhere(campaign.manifest, options["base_url"], environment())
+        found = look_at_media(campaign.manifest, quiet=as_json, remote_service=remote)
         if found.problems:
             raise ManifestError(told(found.problems))
     except ManifestError as error:

@@ -66,16 +66,19 @@ def preflight(
     *,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
+    remote_service: bool = False,
 ) -> Preflight:
     """Probe and check the media of `jobs`; references are relative to `folder`.
+
+    `remote_service`: URLs are fetched from elsewhere, so that one of this machine or its network is no use.
 
     `progress` is called from this thread with the number of jobs newly looked at, as tqdm's `update` wants it.
     A job's trouble never hides another's: everything found comes back as Problems at the field's own location.
     """
     pool = ThreadPoolExecutor(workers or min(_MOST_WORKERS, (os.cpu_count() or 1) + 1), "probe")
     try:
-        images = _Desk(pool, folder, probe_image, image_problems)
-        sounds = _Desk(pool, folder, probe_audio, audio_problems)
+        images = _Desk(pool, folder, probe_image, image_problems, remote_service=remote_service)
+        sounds = _Desk(pool, folder, probe_audio, audio_problems, remote_service=remote_service)
         tickets = [(job, images.ask(job.image), sounds.ask(job.sound_file)) for job in jobs]
         media: dict[str, JobMedia] = {}
         problems: list[Problem] = []
@@ -114,9 +117,12 @@ class _Desk(Generic[Facts]):
         folder: Path,
         probe: Callable[..., Facts],
         check: Callable[[Facts], list[Objection]],
+        *,
+        remote_service: bool,
     ) -> None:
         self._pool = pool
         self._folder = folder
+        self._remote_service = remote_service
         self._probe: Callable[..., Facts] = probe
         self._check: Callable[[Facts], list[Objection]] = check
         self._asked: dict[Hashable, Future[_Findings[Facts]]] = {}
@@ -142,7 +148,9 @@ class _Desk(Generic[Facts]):
 
     def _look(self, source: Source) -> _Findings[Facts]:
         if isinstance(source, UrlSource):
-            return _Findings(None)  # the service fetches and checks it
+            # The service fetches and checks it: only what it surely can't reach is told here.
+            lost = self._remote_service and not source.is_public
+            return _Findings(None, (_out_of_reach(source),) if lost else ())
         try:
             data = read(source, self._folder)
             digest = sha256(data).hexdigest()
@@ -152,6 +160,13 @@ class _Desk(Generic[Facts]):
             return _Findings(None, ((error.what, error.mend),))
         facts = self._probed[digest]
         return _Findings(facts, tuple((f"{source.label} {what}", mend) for what, mend in self._check(facts)))
+
+
+def _out_of_reach(source: UrlSource) -> Objection:
+    return (
+        f"{source.label} is an address of this machine or its network, which the service can't reach.",
+        "Put the file where everybody can fetch it, or name its path here.",
+    )
 
 
 def _identity(source: Source, folder: Path) -> Hashable:

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from manifest_runner.addresses import is_public, is_this_machine, literal_address
 from manifest_runner.errors import MediaError
 from manifest_runner.models import printable
 
@@ -70,6 +71,13 @@ class UrlSource:
         """How messages name it: without its query, which may carry a signature."""
         parts = urlsplit(self.url)
         return f"'{_shortened(f'{parts.scheme}://{parts.netloc}{parts.path}')}'"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether its host may be reached from elsewhere, as far as its text tells. Names are not looked up."""
+        host = urlsplit(self.url).hostname or ""
+        address = literal_address(host)
+        return not is_this_machine(host) and (address is None or is_public(address))
 
 
 @dataclass(frozen=True, slots=True)

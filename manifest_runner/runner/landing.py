@@ -18,7 +18,7 @@ def place_for(folder: Path, output: str) -> Path:
     """
     wanted = PurePosixPath(output)
     if wanted.is_absolute() or ".." in wanted.parts or not wanted.name:
-        raise _leads_outside(output, folder)
+        raise _outside(output, folder)
     folder.mkdir(parents=True, exist_ok=True)
     root, parent = folder.resolve(), folder
     for name in wanted.parts[:-1]:
@@ -29,8 +29,14 @@ def place_for(folder: Path, output: str) -> Path:
             what = f"{parent} is no folder, and the video {output} belongs into it."
             raise FetchError(what, final=True) from None
         if not parent.resolve().is_relative_to(root):
-            raise _leads_outside(output, folder)
+            raise _outside(output, folder)
     return parent / wanted.name
+
+
+def leads_outside(folder: Path, output: str) -> bool:
+    """Whether a link among the folders of an output, as they are now, leads out of `folder`."""
+    parent = (folder / PurePosixPath(output)).parent
+    return not parent.resolve().is_relative_to(folder.resolve())
 
 
 def settle(part: Path, final: Path) -> str:
@@ -53,5 +59,5 @@ def _same(path: Path, sha256: str) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
-def _leads_outside(output: str, folder: Path) -> FetchError:
+def _outside(output: str, folder: Path) -> FetchError:
     return FetchError(f"{output} leads outside the output folder {folder} (through a link).", final=True)

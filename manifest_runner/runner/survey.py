@@ -12,6 +12,7 @@ from manifest_runner.ledger import JobRecord, Ledger, enrolment, queries
 from manifest_runner.manifest import same_file_key, told
 from manifest_runner.media import DEFAULT_RATES, Preflight
 from manifest_runner.models import Job, JobState, Manifest, Problem, Rates
+from manifest_runner.runner.landing import leads_outside
 from manifest_runner.runner.plan import Action, Retry, Step, make_plan
 
 
@@ -63,6 +64,7 @@ def survey(
         if job.external_task_id in later and job.external_task_id not in records
     ]
     problems += _places_taken(steps, records)
+    problems += _places_outside(steps, folder)
     if problems:
         raise ManifestError(told(sorted(problems, key=lambda p: (p.location.file, p.location.line or 0))))
     return steps
@@ -128,6 +130,20 @@ def _places_taken(steps: Sequence[Step], records: Mapping[str, JobRecord]) -> It
             mend="Give the job another output, or the campaign another --out.",
             job=step.external_task_id,
         )
+
+
+def _places_outside(steps: Sequence[Step], folder: Path) -> Iterator[Problem]:
+    """Jobs whose video a link in the output folder would lead out of it: told before they are paid for."""
+    for step in steps:
+        if step.job is None or step.action in _AT_REST:
+            continue
+        if leads_outside(folder, step.output):
+            yield Problem(
+                location=step.job.where("output"),
+                what=f"{step.output} leads outside the output folder {folder} (through a link).",
+                mend="Take the link away, or give the job another output.",
+                job=step.external_task_id,
+            )
 
 
 def _claimed(job: Job, campaign: str) -> Problem:

@@ -3,19 +3,13 @@ it must not lead into this machine, this network or a cloud's metadata."""
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from dataclasses import dataclass
 
 import httpx
 
+from manifest_runner.addresses import Address, embedded, is_public, literal_address
 from manifest_runner.errors import FetchError
 from manifest_runner.service.base_url import is_loopback
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")  # where the IPv4 address stands is its owner's choice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,40 +51,10 @@ def refuse_forbidden(addresses: list[Address], host: str, *, local_service: bool
 
 
 def is_allowed(address: Address, *, local_service: bool) -> bool:
-    """Whether a result may come from this address: a public one, or this machine for a local service.
-
-    IPv6 forms that stand for an IPv4 address (mapped, NAT64, 6to4) are judged by that address.
-    """
-    inner = _embedded(address)
-    if inner is not None:
-        return is_allowed(inner, local_service=local_service)
-    if address.is_loopback:
+    """Whether a result may come from this address: a public one, or this machine for a local service."""
+    if (embedded(address) or address).is_loopback:
         return local_service
-    # Site-local addresses are of no network any more, and still count as global.
-    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
-    unwanted = address.is_multicast or address.is_reserved or address in _NAT64_LOCAL or site_local
-    return address.is_global and not unwanted
-
-
-def literal_address(host: str) -> Address | None:
-    """The address a host *is*, also in the old forms that resolvers still take (`127.1`, `0x7f000001`)."""
-    bare = host.strip("[]").partition("%")[0]
-    try:
-        return ipaddress.ip_address(bare)
-    except ValueError:
-        pass
-    try:
-        return ipaddress.IPv4Address(socket.inet_aton(bare))
-    except (OSError, UnicodeEncodeError):
-        return None
-
-
-def _embedded(address: Address) -> ipaddress.IPv4Address | None:
-    if isinstance(address, ipaddress.IPv4Address):
-        return None
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour
+    return is_public(address)
 
 
 def _forbidden(host: str) -> FetchError:

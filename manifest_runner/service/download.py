@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import httpx
 
+from manifest_runner.addresses import Address
 from manifest_runner.errors import FetchError
-from manifest_runner.service.addresses import Address, Target, check_target, refuse_forbidden
+from manifest_runner.service.addresses import Target, check_target, refuse_forbidden
 from manifest_runner.service.base_url import host_of, is_loopback
 from manifest_runner.service.connections import http_client, proxy_for
 from manifest_runner.service.faults import TRANSPORT_ERRORS, fault_words

@@ -279,21 +279,50 @@ def test_an_address_that_leads_on_and_on_is_followed_only_so_far(tmp_path: Path)
     assert "more than 3 redirections" in lines["on"]["message"]
 
 
-def test_a_link_in_the_output_folder_leads_no_video_out_of_it(tmp_path: Path) -> None:
+def test_a_link_in_the_output_folder_is_refused_before_a_video_is_paid_that_it_would_lead_away(
+    door: socket.socket, tmp_path: Path
+) -> None:
     folder, away = tmp_path / "campaign", tmp_path / "away"
     link = folder / "out" / "c" / "de"
     for made in (away, link.parent):
         made.mkdir(parents=True)
     link.symlink_to(away)
     lay_down(folder, {"c.yaml": jobs(job("a", ", output: de/a.mp4")).encode()})
-    run = ("run", "c.yaml", "--service", "sandbox")
-    answer = command(folder, *run)
-    assert answer.returncode == 3, answer.stderr
+    answer = command(folder, "run", "c.yaml", "--service", "kling", "--base-url", address_of(door))
+    assert answer.returncode == 2, answer.stderr
     assert "de/a.mp4 leads outside the output folder" in answer.stderr
+    assert not somebody_knocked(door)
     assert list(away.iterdir()) == []
 
     link.unlink()
-    again = command(folder, *run)
-    assert again.returncode == 0, again.stderr
-    assert "No create call was made" in again.stdout, "the video was paid for by the first run"
+    assert command(folder, "run", "c.yaml", "--service", "sandbox").returncode == 0
     assert (link / "a.mp4").is_file()
+
+
+METADATA = "https://169.254.169.254/latest/meta-data"
+OUT_OF_REACH = (
+    METADATA,
+    "http://127.0.0.1/face.png",
+    "http://localhost:8000/face.png",
+    "http://media.localhost/face.png",
+    "https://10.1.2.3/face.png",
+    "https://[::1]/face.png",
+    "https://[::ffff:10.0.0.1]/face.png",
+    "https://[64:ff9b::a9fe:a9fe]/face.png",
+    "https://[2002:7f00:1::]/face.png",
+    "https://224.0.0.1/face.png",
+    "http://0x7f000001/face.png",
+)
+
+
+@pytest.mark.parametrize(
+    ("doing", "url"), [("plan", METADATA), ("run", METADATA), *(("validate", url) for url in OUT_OF_REACH)]
+)
+def test_an_address_that_the_real_service_cannot_reach_is_refused(
+    url: str, doing: str, tmp_path: Path
+) -> None:
+    lay_down(tmp_path, {"c.yaml": jobs(job("a", image=f'"{url}"')).encode()})
+    answer = command(tmp_path, doing, "c.yaml", "--service", "kling", KLING_API_KEY="canary-never-sent")
+    assert answer.returncode == 2
+    assert "which the service can't reach" in answer.stderr
+    assert "c.yaml:" in answer.stderr

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "manifest_runner"
-BASE = {"models", "errors", "disk"}
+BASE = {"models", "errors", "disk", "addresses"}
 MAY_USE = {
     "models": {"models"},
     "errors": {"models"},
     "disk": set(),
+    "addresses": set(),
     "manifest": BASE,
     "ledger": BASE,
     "media": BASE,
