@@ -20,7 +20,8 @@ from manifest_runner.models import JobState, ServiceName, Units, units_text
 if TYPE_CHECKING:
     from manifest_runner.ledger import Ledger
     from manifest_runner.runner.conduct import Outcome
-    from manifest_runner.runner.plan import Retry, Step
+    from manifest_runner.runner.decide import Retry
+    from manifest_runner.runner.plan import Step
     from manifest_runner.runner.run import RunOptions, Service
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -119,7 +120,7 @@ def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, ye
 
     `committed` is what the campaign has spent or holds back so far.
     """
-    from manifest_runner.runner.plan import Action
+    from manifest_runner.runner.decide import Action
 
     manifest = campaign.manifest
     sending = [step for step in steps if step.action in (Action.SEND, Action.RESOLVE)]
@@ -138,7 +139,7 @@ def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, ye
 
 def altered(steps: Sequence[Step]) -> list[str]:
     """What is to be said of videos that are done, but no longer the files that were fetched."""
-    from manifest_runner.runner.plan import Action
+    from manifest_runner.runner.decide import Action
 
     return [
         f"{step.external_task_id}: {step.why}"
@@ -170,7 +171,7 @@ def work(  # noqa: PLR0917 - called once, in this order
 ) -> Outcome:
     """Carry the plan out; no service is asked, and no sandbox started, when there is nothing to do."""
     from manifest_runner.runner.conduct import Outcome
-    from manifest_runner.runner.plan import Action
+    from manifest_runner.runner.decide import Action
 
     todo = [step for step in steps if step.action not in (Action.SKIP, Action.HOLD)]
     if not todo:

@@ -24,7 +24,7 @@ from manifest_runner.models import units_text
 if TYPE_CHECKING:
     from manifest_runner.runner.plan import Step
 
-SIGNS = {"send": "+", "resolve": "?", "watch": "~", "fetch": "<", "skip": " ", "hold": "!"}
+SIGNS = {"send": "+", "resolve": "?", "watch": "~", "fetch": "<", "restore": "=", "skip": " ", "hold": "!"}
 
 
 @click.command("plan")
@@ -39,7 +39,7 @@ SIGNS = {"send": "+", "resolve": "?", "watch": "~", "fetch": "<", "skip": " ", "
 def command(retry: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Show what a run would do with each job of MANIFEST, and what it would cost. Sends nothing."""
     from manifest_runner.ledger import queries
-    from manifest_runner.runner.plan import Retry
+    from manifest_runner.runner.decide import Retry
     from manifest_runner.runner.survey import survey
 
     campaign = load_campaign(**options)

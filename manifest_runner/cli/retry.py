@@ -14,7 +14,8 @@ from manifest_runner.cli.terminal import say
 from manifest_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from manifest_runner.runner.plan import Retry, Step
+    from manifest_runner.runner.decide import Retry
+    from manifest_runner.runner.plan import Step
 
 KINDS = ("failed", "rejected", "expired", "changed")
 
@@ -33,7 +34,7 @@ def command(*, ids: tuple[str, ...], **options: Any) -> int:
     What it will cost is shown first. What is under way is gone on with, and gets no new attempt; what was never sent
     stays so. With --id alone, each of the kinds will do.
     """
-    from manifest_runner.runner.plan import UNDER_WAY, Retry
+    from manifest_runner.runner.decide import UNDER_WAY, Retry
 
     chosen = [Retry(kind) for kind in KINDS if options.pop(kind)]
     if not chosen and not ids:
@@ -62,7 +63,7 @@ def sent_again(step: Step, kinds: Sequence[Retry], ids: Sequence[str]) -> bool:
     A plan may send more than that, such as a refused row that was edited: that is for `run`.
     """
     from manifest_runner.models import JobState
-    from manifest_runner.runner.plan import Action, Retry
+    from manifest_runner.runner.decide import Action, Retry
 
     if step.action is not Action.SEND or step.record is None or (ids and step.external_task_id not in ids):
         return False

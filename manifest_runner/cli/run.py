@@ -24,6 +24,6 @@ def command(*, retry: tuple[str, ...], **options: Any) -> int:
 
     Running the same command again goes on where it was and sends nothing twice.
     """
-    from manifest_runner.runner.plan import Retry
+    from manifest_runner.runner.decide import Retry
 
     return carry(options, retry=[Retry(kind) for kind in retry])

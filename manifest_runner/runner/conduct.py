@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,21 +11,20 @@ from manifest_runner.errors import (
     FetchError,
     LedgerError,
     ManifestRunnerError,
-    NeedsPerson,
-    ServiceUnreachable,
 )
 from manifest_runner.ledger import RESTORE, AttemptRecord, Ledger, writes
 from manifest_runner.models import JobState, ServiceStatus, utc_now
-from manifest_runner.runner.again import Cause, wait_before_again
 from manifest_runner.runner.budget import Budget
+from manifest_runner.runner.decide import UNDER_WAY, Action
 from manifest_runner.runner.fetch import Fetcher
 from manifest_runner.runner.guard import Guard
-from manifest_runner.runner.plan import UNDER_WAY, Action, Step
+from manifest_runner.runner.plan import Step
 from manifest_runner.runner.prepare import AlreadyThere, Prepared, Preparer
+from manifest_runner.runner.send import Sender
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slot, Slots
 from manifest_runner.runner.stop import Stop, bug_in
-from manifest_runner.runner.submit import Accepted, SendAgain, Sent, Submitter
+from manifest_runner.runner.submit import Accepted, SendAgain, Submitter
 from manifest_runner.runner.watch import Watcher
 from manifest_runner.service import Task
 
@@ -75,8 +72,8 @@ class Conductor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
-        self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
         self._guard = Guard(ledger, stop)
+        self._sender = Sender(submitter=submitter, slots=slots, budget=budget, guard=self._guard, stop=stop)
 
     async def run(self, steps: Sequence[Step]) -> Outcome:
         """Carry the steps out. Comes back when all ended or when there is a reason to stop."""
@@ -111,7 +108,7 @@ class Conductor:
         step, task = prepared.step, None
         with slot:
             try:
-                attempt = await self._submit(prepared, slot)
+                attempt = await self._sender.send(prepared, slot)
                 del prepared  # its media may be tens of megabytes, and it is no longer needed
                 if attempt is not None:
                     task = await self._watch(step, attempt, slot)
@@ -121,40 +118,6 @@ class Conductor:
                 raise
         if attempt is not None and task is not None:
             await self._bring_home(step, attempt, task)
-
-    async def _submit(self, prepared: Prepared, slot: Slot) -> AttemptRecord | None:
-        """The accepted attempt; None when the service will not have it, now or ever."""
-        step = prepared.step
-        why = step.why if step.record else "sent for the first time"
-        times = Counter[Cause]()
-        while True:
-            sent = await self._settled(step, slot, self._submitter.send(prepared, why))
-            if isinstance(sent, Accepted):
-                return sent.attempt
-            if not isinstance(sent, SendAgain):
-                self._budget.release(step.external_task_id)
-                return None
-            if sent.cause is Cause.NO_SLOT:
-                self._slots.too_many()
-            slot.free()
-            times[sent.cause] += 1
-            wait = wait_before_again(sent.cause, times[sent.cause], self._rng, sent.asked)
-            if wait is None:
-                self._budget.release(step.external_task_id)
-                self._leave_pending(step, sent, times[sent.cause])
-                return None
-            await asyncio.sleep(wait)
-            await slot.take_again()
-            why = f"sent again: {sent.why}"
-
-    async def _settled(self, step: Step, slot: Slot, sending: Coroutine[Any, Any, Sent]) -> Sent:
-        """The outcome of a submission. When it stays in doubt, so do its slot and its units."""
-        try:
-            return await sending
-        except Exception:
-            slot.keep()
-            self._budget.settle(step.external_task_id, None)
-            raise
 
     async def _watch(self, step: Step, attempt: AttemptRecord, slot: Slot) -> Task | None:
         """The ended task, recorded; None when it has not ended in the time a task may take."""
@@ -216,9 +179,7 @@ class Conductor:
     async def _resolve(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
         """Settle what is in doubt, then go on with it like with any other."""
         with slot:
-            given_up = step.record is not None and step.record.state is JobState.PENDING
-            settling = self._submitter.look(attempt) if given_up else self._submitter.resolve(attempt)
-            sent = await self._settled(step, slot, settling)
+            sent = await self._sender.settle(step, slot, attempt)
             if isinstance(sent, Accepted):
                 await self._go_on(step, sent.attempt, slot)
                 return
@@ -285,25 +246,6 @@ class Conductor:
             self._stop.now(error)
         except Exception as error:  # noqa: BLE001 - reported as a bug, after what is under way was recorded
             self._stop.now(bug_in("watching tasks", error))
-
-    def _leave_pending(self, step: Step, sent: SendAgain, times: int) -> None:
-        if sent.cause is Cause.NO_CONNECTION:
-            self._stop.now(
-                ServiceUnreachable(
-                    f"The service can't be reached: {sent.why}",
-                    mend="Check the network and the service's address, then run the same command again.",
-                )
-            )
-            return
-        if sent.cause is Cause.NO_SLOT:
-            self._stop.send_no_more(
-                NeedsPerson(
-                    f"The account has had no slot free for {times} tries in a row: {sent.why}",
-                    mend="Look in the service's console what else takes them, then run the same command again.",
-                )
-            )
-            return
-        self._guard.say(step, f"not sent after {times} tries ({sent.why}). Run the same command again.")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

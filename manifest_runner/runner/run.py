@@ -24,8 +24,9 @@ from manifest_runner.media import DEFAULT_RATES
 from manifest_runner.models import JobState, Manifest, Rates, Units
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.conduct import Conductor, Outcome
+from manifest_runner.runner.decide import UNDER_WAY, Action
 from manifest_runner.runner.fetch import Fetcher
-from manifest_runner.runner.plan import UNDER_WAY, Action, Step
+from manifest_runner.runner.plan import Step
 from manifest_runner.runner.prepare import Preparer
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slots

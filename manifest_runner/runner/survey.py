@@ -12,8 +12,9 @@ from manifest_runner.ledger import JobRecord, Ledger, enrolment, queries
 from manifest_runner.manifest import same_file_key, told
 from manifest_runner.media import DEFAULT_RATES, Preflight
 from manifest_runner.models import Job, JobState, Manifest, Problem, Rates
+from manifest_runner.runner.decide import Action, Retry
 from manifest_runner.runner.landing import leads_outside
-from manifest_runner.runner.plan import Action, Retry, Step, make_plan
+from manifest_runner.runner.plan import Step, make_plan
 
 
 def survey(

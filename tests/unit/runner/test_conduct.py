@@ -26,7 +26,7 @@ from manifest_runner.runner import again, conduct, fetch, submit, watch
 from manifest_runner.runner import run as run_module
 from manifest_runner.runner.again import Cause
 from manifest_runner.runner.conduct import Outcome
-from manifest_runner.runner.plan import Retry
+from manifest_runner.runner.decide import Retry
 from manifest_runner.runner.shelter import Shelter
 
 A, B, C = with_audio_id("a"), with_audio_id("b"), with_audio_id("c")

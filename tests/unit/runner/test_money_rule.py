@@ -18,7 +18,8 @@ from manifest_runner.ledger import enrolment, open_ledger, queries, writes
 from manifest_runner.media import JobMedia
 from manifest_runner.models import Job, JobState
 from manifest_runner.runner.again import Cause
-from manifest_runner.runner.plan import Action, Step
+from manifest_runner.runner.decide import Action
+from manifest_runner.runner.plan import Step
 from manifest_runner.runner.prepare import Prepared
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.stop import Stop

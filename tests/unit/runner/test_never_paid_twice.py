@@ -21,7 +21,7 @@ from manifest_runner.media import DEFAULT_RATES, preflight
 from manifest_runner.models import Job, JobState
 from manifest_runner.runner import fetch
 from manifest_runner.runner.adopt import adopt, adoptable
-from manifest_runner.runner.plan import Retry
+from manifest_runner.runner.decide import Retry
 from manifest_runner.runner.survey import enrol, survey
 from manifest_runner.service import ApiKey, AvatarClient
 

@@ -15,7 +15,7 @@ from scripted_campaign import Campaign, open_campaign, picture, sound, with_audi
 from manifest_runner.errors import ManifestError, ServiceUnreachable
 from manifest_runner.models import JobState, Mode
 from manifest_runner.runner import prepare
-from manifest_runner.runner.plan import Retry
+from manifest_runner.runner.decide import Retry
 
 A, B = with_files("a"), with_audio_id("b")
 PENDING, DONE = JobState.PENDING, JobState.DONE

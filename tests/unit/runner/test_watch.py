@@ -18,7 +18,8 @@ from manifest_runner.ledger import open_ledger, queries
 from manifest_runner.media import JobMedia
 from manifest_runner.models import Job, JobState, Manifest, ServiceStatus
 from manifest_runner.runner import watch as watch_module
-from manifest_runner.runner.plan import Action, Step
+from manifest_runner.runner.decide import Action
+from manifest_runner.runner.plan import Step
 from manifest_runner.runner.run import RunOptions, Service, carry_out
 from manifest_runner.runner.stop import Stop
 from manifest_runner.runner.watch import Pace, Watcher

@@ -1,0 +1,93 @@
+"""One job's create call, made again as long as it surely made nothing and may yet: within its slot and its units."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+from manifest_runner.errors import NeedsPerson, ServiceUnreachable
+from manifest_runner.ledger import AttemptRecord
+from manifest_runner.models import JobState
+from manifest_runner.runner.again import Cause, wait_before_again
+from manifest_runner.runner.budget import Budget
+from manifest_runner.runner.guard import Guard
+from manifest_runner.runner.plan import Step
+from manifest_runner.runner.prepare import Prepared
+from manifest_runner.runner.slots import Slot, Slots
+from manifest_runner.runner.stop import Stop
+from manifest_runner.runner.submit import Accepted, SendAgain, Sent, Submitter
+
+
+class Sender:
+    """Between a job's turn and its task: who waits for what, how often, and what is given back."""
+
+    def __init__(
+        self, *, submitter: Submitter, slots: Slots, budget: Budget, guard: Guard, stop: Stop
+    ) -> None:
+        self._submitter = submitter
+        self._slots = slots
+        self._budget = budget
+        self._guard = guard
+        self._stop = stop
+        self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
+
+    async def send(self, prepared: Prepared, slot: Slot) -> AttemptRecord | None:
+        """The accepted attempt; None when the service will not have it, now or ever."""
+        step = prepared.step
+        why = step.why if step.record else "sent for the first time"
+        times = Counter[Cause]()
+        while True:
+            sent = await self._settled(step, slot, self._submitter.send(prepared, why))
+            if isinstance(sent, Accepted):
+                return sent.attempt
+            if not isinstance(sent, SendAgain):
+                self._budget.release(step.external_task_id)
+                return None
+            if sent.cause is Cause.NO_SLOT:
+                self._slots.too_many()
+            slot.free()
+            times[sent.cause] += 1
+            wait = wait_before_again(sent.cause, times[sent.cause], self._rng, sent.asked)
+            if wait is None:
+                self._budget.release(step.external_task_id)
+                self._leave_pending(step, sent, times[sent.cause])
+                return None
+            await asyncio.sleep(wait)
+            await slot.take_again()
+            why = f"sent again: {sent.why}"
+
+    async def settle(self, step: Step, slot: Slot, attempt: AttemptRecord) -> Sent:
+        """What became of a call that an earlier run left in doubt, or gave up."""
+        given_up = step.record is not None and step.record.state is JobState.PENDING
+        asking = self._submitter.look(attempt) if given_up else self._submitter.resolve(attempt)
+        return await self._settled(step, slot, asking)
+
+    async def _settled(self, step: Step, slot: Slot, sending: Coroutine[Any, Any, Sent]) -> Sent:
+        """The outcome of a submission. When it stays in doubt, so do its slot and its units."""
+        try:
+            return await sending
+        except Exception:
+            slot.keep()
+            self._budget.settle(step.external_task_id, None)
+            raise
+
+    def _leave_pending(self, step: Step, sent: SendAgain, times: int) -> None:
+        if sent.cause is Cause.NO_CONNECTION:
+            self._stop.now(
+                ServiceUnreachable(
+                    f"The service can't be reached: {sent.why}",
+                    mend="Check the network and the service's address, then run the same command again.",
+                )
+            )
+        elif sent.cause is Cause.NO_SLOT:
+            self._stop.send_no_more(
+                NeedsPerson(
+                    f"The account has had no slot free for {times} tries in a row: {sent.why}",
+                    mend="Look in the service's console what else takes them, then run the same command again.",
+                )
+            )
+        else:
+            self._guard.say(step, f"not sent after {times} tries ({sent.why}). Run the same command again.")
