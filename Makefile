@@ -6,7 +6,9 @@ INSTALLED := $(VENV)/.installed
 FOR_TESTS := $(VENV)/.installed-for-tests
 TEST_WORKERS ?= 2
 
-.PHONY: demo test lint types wheel-test faults clean
+KILLS ?= 60
+
+.PHONY: demo test lint types wheel-test faults kill clean
 
 demo: $(INSTALLED)
 	$(BIN)/manifest-runner run examples/quickstart.yaml
@@ -28,6 +30,10 @@ types: $(FOR_TESTS)
 # Every fault that we can inject, once each: a table of duplicates, lost videos and wrong totals.
 faults: $(FOR_TESTS)
 	$(BIN)/python tests/faults/table.py
+
+# Real runs, killed again and again until their campaigns are done: no video twice, none lost, every total right.
+kill: $(FOR_TESTS)
+	$(BIN)/python -m benchmarks.kill --kills $(KILLS)
 
 # The built wheel in a clean environment of its own: what users install, without the source tree beside it.
 wheel-test: $(FOR_TESTS)
