@@ -92,8 +92,7 @@ def open_ledger(path: Path, *, account: str, take_over: bool = False) -> Iterato
         connection = open_for_writing(path)
         writer = Writer(connection, path)
         try:
-            if not take_over:
-                _refuse_live_owner(path, connection)
+            _refuse_live_owner(path, connection, take_over=take_over)
             writer.start()
             writer.submit(partial(ownership.bind_account, account=account)).result()
             rescue = _merged(path, writer)
@@ -112,15 +111,23 @@ def open_ledger(path: Path, *, account: str, take_over: bool = False) -> Iterato
             writer.close()
 
 
-def _refuse_live_owner(path: Path, connection: sqlite3.Connection) -> None:
+def _refuse_live_owner(path: Path, connection: sqlite3.Connection, *, take_over: bool) -> None:
+    """A person's word is enough for an owner that has given no sign of life for a while; not for one that just has."""
+    now = utc_now()
     with ledger_errors(path):
         owner = queries.owner(connection)
-    why = ownership.may_still_run(owner, socket.gethostname(), utc_now()) if owner else None
-    if owner is not None and why is not None:
-        raise LedgerBusy(
-            f"The ledger {path} is that of process {owner.pid} on {owner.host}, since {utc_text(owner.since)}: {why}.",
-            mend="Wait until it has ended, or stop it. If it surely does not run any more: --take-over.",
-        )
+    why = ownership.may_still_run(owner, socket.gethostname(), now) if owner else None
+    if owner is None or why is None or (take_over and ownership.is_stale(owner, now)):
+        return
+    mend = (
+        "Stop it first. If it is gone, wait a minute for its last sign of life to grow old, and run this again."
+        if take_over
+        else "Wait until it has ended, or stop it. If it surely does not run any more: --take-over."
+    )
+    raise LedgerBusy(
+        f"The ledger {path} is that of process {owner.pid} on {owner.host}, since {utc_text(owner.since)}: {why}.",
+        mend=mend,
+    )
 
 
 def _merged(path: Path, writer: Writer) -> Rescue:

@@ -43,9 +43,14 @@ def may_still_run(owner: Owner, here: str, now: datetime) -> str | None:
     seen = owner.seen_at or owner.since
     if owner.host == here:
         # A number that another program has got meanwhile gives no sign of life in here.
-        alive = _is_alive(owner.pid) and now - seen < STALE
+        alive = _is_alive(owner.pid) and not is_stale(owner, now)
         return f"process {owner.pid} is alive, and gave a sign of life {_ago(now - seen)}" if alive else None
     return f"it runs on another machine ({owner.host}), and gave its last sign of life {_ago(now - seen)}"
+
+
+def is_stale(owner: Owner, now: datetime) -> bool:
+    """Whether its last sign of life is old."""
+    return now - (owner.seen_at or owner.since) >= STALE
 
 
 def _is_alive(pid: int) -> bool:

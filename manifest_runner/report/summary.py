@@ -34,6 +34,11 @@ def _count_lines(report: CampaignReport) -> Iterator[str]:
     }
     if others:
         yield "Not done: " + _states(others) + "."
+    if gone := listed[JobState.EXPIRED]:
+        yield (
+            f"EXPIRED: {_count(gone, 'video')} paid for, and not at the service any more when fetched. Each run asks "
+            "for them again until 30 days are over; `--retry expired` pays for them once more."
+        )
     if totals.jobs_changed:
         yield (
             f"{_count(totals.jobs_changed, 'video')} made before the row changed, and not made again: "

@@ -103,7 +103,10 @@ def decide(  # noqa: PLR0911 - one return a state is the clearest table
         case JobState.RUNNING:
             return Action.WATCH, f"the service has it as task {_task_id(record)}{_edited(changed)}"
         case JobState.RENDERED:
-            return Action.FETCH, f"rendered and paid; the video is not here yet{_edited(changed)}"
+            return (
+                Action.FETCH,
+                f"rendered and paid; the video is not here yet{_until(record)}{_edited(changed)}",
+            )
         case JobState.DONE:
             return _decide_done(record, changed, missing=missing, retry=retry)
         case JobState.REJECTED if changed:
@@ -152,6 +155,12 @@ def _may_be_there(record: JobRecord, now: datetime) -> bool:
 
 def _kept_by_the_service(attempt: AttemptRecord, now: datetime) -> bool:
     return attempt.ended_at is not None and now - attempt.ended_at < RESULT_LIFE
+
+
+def _until(record: JobRecord) -> str:
+    """How long the service keeps the result."""
+    ended = record.attempt.ended_at if record.attempt else None
+    return f", and the service deletes it on {ended + RESULT_LIFE:%Y-%m-%d}" if ended else ""
 
 
 def _task_id(record: JobRecord) -> str:

@@ -2,9 +2,11 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from manifest_runner.errors import LedgerBusy, LedgerError
 from manifest_runner.ledger import Owner, open_for_reading, open_ledger, ownership, queries
 from manifest_runner.ledger import writer as writer_module
 from manifest_runner.ledger.rescue import journal_of
-from manifest_runner.models import utc_now
+from manifest_runner.models import utc_now, utc_text
 
 HERE = socket.gethostname()
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -66,18 +68,36 @@ def test_a_living_owner_whose_lock_is_gone_is_refused_by_name(path, somebody):
         pass
     assert "--take-over" in busy.value.mend
     assert busy.value.exit_code == 6
-    with open_ledger(path, account="test", take_over=True) as ledger:
-        assert ledger.read(queries.owner).pid == os.getpid()
+    with (
+        pytest.raises(LedgerBusy, match="gave a sign of life") as busy,
+        open_ledger(path, account="test", take_over=True),
+    ):
+        pass
+    assert "Stop it first" in busy.value.mend
 
 
 def test_another_machines_owner_needs_a_persons_word(path):
     left_by(path, "studio-2", 4242)
     with pytest.raises(LedgerBusy, match="another machine \\(studio-2\\)"), open_ledger(path, account="test"):
         pass
+    with (
+        pytest.raises(LedgerBusy, match="last sign of life"),
+        open_ledger(path, account="test", take_over=True),
+    ):
+        pass
+    a_while_ago(path)
+    with pytest.raises(LedgerBusy), open_ledger(path, account="test"):
+        pass
     with open_ledger(path, account="test", take_over=True):
         pass
     with open_for_reading(path) as connection:
         assert queries.owner(connection) is None
+
+
+def a_while_ago(path: Path) -> None:
+    """The owner's last sign of life grows old."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE owner SET seen_at = ?", (utc_text(utc_now() - timedelta(minutes=2)),))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +137,7 @@ def test_signs_of_life_come_and_a_take_over_breaks_the_run(path, monkeypatch):
 def test_who_was_taken_over_writes_nothing_more_and_leaves_the_successors_things_alone(path):
     with open_ledger(path, account="test") as ledger:
         Path(f"{path}.lock").unlink()  # as on a network drive without locks
+        a_while_ago(path)  # our own number, so that only the age counts
         with open_ledger(path, account="test", take_over=True) as successor:
             theirs = Owner(host="studio-2", pid=1, since=utc_now())
             successor.write_now(ownership.set_owner, theirs)

@@ -86,6 +86,8 @@ class Book:
             ended_at=utc_now(),
         )
         ledger.write_now(writes.ended, ending)
+        if to is JobState.EXPIRED:
+            ledger.write_now(writes.expired, attempt.attempt_id, "it was gone")
         if to is JobState.DONE:
             kept = writes.Keeping(
                 attempt_id=attempt.attempt_id,
@@ -180,6 +182,19 @@ def test_a_campaign_that_the_ledger_does_not_have(book):
         collect(connection, "other", rates=DEFAULT_RATES, manifest_name="m", service="s"),
     ):
         pass
+
+
+def test_paid_videos_that_are_gone_are_said_loudly_with_their_count(book, tmp_path):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        for key in ("one", "two"):
+            book.add(ledger, key, JobState.EXPIRED, units="2")
+        book.add(ledger, "three", JobState.DONE, units="2")
+    value, rows, said = book.report(tmp_path / "out")
+    assert value["totals"]["by_outcome"] == {"done": 1, "expired": 2}
+    assert "EXPIRED: 2 videos paid for" in said
+    assert "--retry expired" in said
+    assert value["totals"]["units_deducted"] == "6", "what is lost was paid all the same"
+    assert sorted(row["outcome"] for row in rows) == ["done", "expired", "expired"]
 
 
 def test_a_reader_cannot_write(book):

@@ -301,6 +301,7 @@ def test_results_that_the_service_deletes_soonest_are_fetched_first():
         [job(key) for key in ages], {}, records, rates=DEFAULT_RATES, now=NOON + timedelta(days=1)
     )
     assert [step.external_task_id for step in steps] == ["oldest", "old", "new"]
+    assert "the service deletes it on 2026-11-03" in steps[0].why
 
 
 def test_the_longest_are_sent_first():
