@@ -33,10 +33,9 @@ def place_for(folder: Path, output: str) -> Path:
     return parent / wanted.name
 
 
-def leads_outside(folder: Path, output: str) -> bool:
-    """Whether a link among the folders of an output, as they are now, leads out of `folder`."""
-    parent = (folder / PurePosixPath(output)).parent
-    return not parent.resolve().is_relative_to(folder.resolve())
+def leads_outside(folder: Path, below: PurePosixPath) -> bool:
+    """Whether a link among the folders `below`, as they are now, leads out of `folder`."""
+    return not (folder / below).resolve().is_relative_to(folder.resolve())
 
 
 def settle(part: Path, final: Path) -> str:
