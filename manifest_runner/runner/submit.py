@@ -84,11 +84,10 @@ class Submitter:
         """Commit the intent, POST, and record what is known."""
         answer = await self._shelter.run(self._post(prepared, why))
         if isinstance(answer, _InDoubt):
-            self.in_doubt += 1
             answer = await self._settle_doubt(
                 answer.attempt, sent=answer.sent, judgement=answer.judgement, error=answer.error
             )
-            self.in_doubt -= 1
+        self.in_doubt -= 1
         self.accepted += isinstance(answer, Accepted)
         return answer
 
@@ -112,6 +111,7 @@ class Submitter:
             raise ValueError(
                 f"{prepared.request.external_task_id} was prepared, {attempt.attempt_id} intended"
             )
+        self.in_doubt += 1  # until what becomes of it is on disk
         if self._stop.reason is not None:
             await self._back_to_pending(attempt, "the run was stopped before it was sent")
             return Over()

@@ -12,15 +12,14 @@ import subprocess
 import sys
 import urllib.request
 import wave
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from faults import Fault
 from PIL import Image
 
 from manifest_runner.media import probe_video
@@ -37,22 +36,27 @@ class Audit:
 
     duplicates: int  # tasks beyond the first for an id
     lost: int  # jobs without their whole video
-    wrong_totals: int  # sums that are not the sandbox's own
+    wrong_totals: int  # figures and sums that are not the sandbox's own
     runs: int = 0
     injected: int = 0
     exit_codes: tuple[int, ...] = ()
+    broken: tuple[str, ...] = ()  # what else did not hold, in words
     said: str = field(default="", compare=False, repr=False)
 
 
 @contextmanager
 def sandbox(state: Path, *, slots: int = 3) -> Iterator[SandboxProcess]:
-    with start_sandbox(state, slots=slots) as process:
+    with start_sandbox(state, slots=slots, allow_local_callbacks=True) as process:
         yield process
 
 
 @contextmanager
 def front(
-    upstream: str, rules: Sequence[dict[str, Any]] = (), *, accept_duplicates: bool = True
+    upstream: str,
+    rules: Sequence[dict[str, Any]] = (),
+    *,
+    accept_duplicates: bool = True,
+    keep_alive: bool = False,
 ) -> Iterator[str]:
     """The base URL of a front before `upstream`."""
     command = [
@@ -64,6 +68,7 @@ def front(
         json.dumps(list(rules)),
     ]
     command += ["--accept-duplicates"] if accept_duplicates else []
+    command += ["--keep-alive"] if keep_alive else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -85,10 +90,18 @@ class Campaign:
     """A manifest of a few short jobs in a folder of its own. Its ids begin with its name."""
 
     def __init__(
-        self, folder: Path, name: str, *, jobs: int = 3, concurrency: int = 3, spoken: bool = False
+        self,
+        folder: Path,
+        name: str,
+        *,
+        jobs: int = 3,
+        concurrency: int = 3,
+        spoken: bool = False,
+        callback_url: str | None = None,
     ) -> None:
         self.folder, self.name = folder, name
         self.ids = [f"{name}-{number}" for number in range(1, jobs + 1)]
+        self.ledger = folder / ".manifest-runner" / "ledger.sqlite3"
         folder.mkdir(parents=True)
         Image.new("RGB", (400, 400), "tan").save(folder / "face.png")
         with wave.open(str(folder / "voice.wav"), "wb") as file:
@@ -99,7 +112,8 @@ class Campaign:
         speech = "speech: {text: Good morning to all of you, voice_id: oversea_male1, voice_language: en}"
         sound = speech if spoken else "sound_file: voice.wav"
         rows = "".join(f"  - {{external_task_id: {key}, image: face.png, {sound}}}\n" for key in self.ids)
-        head = f"version: 1\ncampaign: {name}\nservice: kling\nconcurrency: {concurrency}\njobs:\n"
+        called = f'defaults: {{callback_url: "{callback_url}"}}\n' if callback_url else ""
+        head = f"version: 1\ncampaign: {name}\nservice: kling\nconcurrency: {concurrency}\n{called}jobs:\n"
         (folder / "c.yaml").write_text(head + rows, encoding="utf-8")
 
     def command(self, base_url: str, *sabotage: str) -> list[str]:
@@ -107,20 +121,30 @@ class Campaign:
         arguments = ["run", "c.yaml", "--base-url", base_url, "--create-timeout", str(CREATE_TIMEOUT)]
         return [*program, *arguments]
 
-    def run(
-        self, base_url: str, keys: dict[str, str], *sabotage: str, timeout: float = 120
-    ) -> subprocess.CompletedProcess[str]:
-        """One run in a process of its own, to its end."""
-        return subprocess.run(
+    def start(
+        self, base_url: str, keys: dict[str, str], *sabotage: str, more: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """One run in a process of its own, under way. `more` goes into its environment."""
+        return subprocess.Popen(
             self.command(base_url, *sabotage),
             cwd=self.folder,
-            env=environment(keys),
+            env=environment(keys) | dict(more or {}),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=timeout,
-            check=False,
         )
+
+    def run(
+        self,
+        base_url: str,
+        keys: dict[str, str],
+        *sabotage: str,
+        more: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """One run, to its end."""
+        return to_its_end(self.start(base_url, keys, *sabotage, more=more), timeout)
 
     def finish(self, base_url: str, keys: dict[str, str]) -> list[subprocess.CompletedProcess[str]]:
         """Run the same command again and again, as a person would, until everything is done."""
@@ -132,21 +156,38 @@ class Campaign:
         return ran
 
     def report(self) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads((self.folder / "out" / self.name / "report.json").read_text())
+        """report.json; one without any jobs where there is none."""
+        file = self.folder / "out" / self.name / "report.json"
+        if not file.exists():
+            return {
+                "jobs": [],
+                "totals": {"units_deducted": "0", "speech_units": "0", "jobs_units_unknown": 0},
+            }
+        value: dict[str, Any] = json.loads(file.read_text())
         return value
 
-    def audit(self, state: Path, **more: Any) -> Audit:
-        """Compare what we say with what the sandbox has in its books."""
+    def audit(self, state: Path, *, without_figure: int = 0, **more: Any) -> Audit:
+        """Compare what we say with what the sandbox has in its books.
+
+        Of `without_figure` jobs the service did not tell us what it deducted: the report must call exactly so many
+        unknown, and add up the rest.
+        """
         tasks, units = books(state, self.ids)
         report = self.report()
-        lost = 0
+        totals = report["totals"]
+        lost = len(set(self.ids) - {job["external_task_id"] for job in report["jobs"]})
+        wrong, unknown, known = 0, 0, Decimal(0)
         for job in report["jobs"]:
             file = self.folder / "out" / self.name / (job["file"] or "nowhere")
             whole = job["outcome"] == "done" and file.is_file() and probe_video(file).bytes == job["bytes"]
             lost += not whole
-        lost += len(set(self.ids) - {job["external_task_id"] for job in report["jobs"]})
-        totals = report["totals"]
-        wrong = int(Decimal(totals["units_deducted"]) - Decimal(totals["speech_units"]) != units)
+            if job["units_deducted"] is None:
+                unknown += 1
+                continue
+            known += units[job["external_task_id"]]
+            wrong += Decimal(job["units_deducted"]) != units[job["external_task_id"]]
+        wrong += Decimal(totals["units_deducted"]) - Decimal(totals["speech_units"]) != known
+        wrong += not unknown == totals["jobs_units_unknown"] == without_figure
         return Audit(
             duplicates=sum(count - 1 for count in tasks.values()),
             lost=lost,
@@ -155,40 +196,39 @@ class Campaign:
         )
 
 
-def books(state: Path, ids: Sequence[str]) -> tuple[Counter[str], Decimal]:
-    """Of the sandbox's own database: tasks by the id that was asked for, and their units."""
+def to_its_end(process: subprocess.Popen[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    with process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def books(state: Path, ids: Sequence[str]) -> tuple[Counter[str], defaultdict[str, Decimal]]:
+    """Of the sandbox's own database: tasks, and their units, by the id that was asked for."""
     with closing(sqlite3.connect(f"file:{state / 'sandbox.sqlite3'}?mode=ro", uri=True)) as connection:
         rows = connection.execute("SELECT external_task_id, units FROM tasks").fetchall()
     tasks: Counter[str] = Counter()
-    units = Decimal(0)
+    units: defaultdict[str, Decimal] = defaultdict(Decimal)
     for key, deducted in rows:
         asked_for = str(key).partition("~again")[0]
         if asked_for in ids:
             tasks[asked_for] += 1
-            units += Decimal(deducted or "0")
+            units[asked_for] += Decimal(deducted or "0")
     return tasks, units
+
+
+def in_ledger(ledger: Path, query: str) -> list[tuple[Any, ...]]:
+    """What a query finds in a runner's ledger as it is at this moment; nothing where there is none yet."""
+    try:
+        with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
+            return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
 
 
 def environment(keys: dict[str, str]) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KLING_")}
     return {**clean, **keys}
-
-
-def undergo(fault: Fault, folder: Path, process: SandboxProcess, state: Path) -> Audit:
-    """The campaign of one fault, from its first run to the one that says that all is done, and what came of it."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in fault.name)[:40]
-    campaign = Campaign(
-        folder / name, name, jobs=fault.jobs, concurrency=fault.concurrency, spoken=fault.spoken
-    )
-    keys = dict(process.environment)
-    with front(process.base_url, fault.rules) as url:
-        ran = [campaign.run(url, keys, *fault.first)] if fault.first else []
-        ran += campaign.finish(url, keys)
-        injected = sum(stats(url)["injected"].values()) + bool(fault.first)
-    return campaign.audit(
-        state,
-        runs=len(ran),
-        injected=injected,
-        exit_codes=tuple(run.returncode for run in ran),
-        said="\n".join(run.stdout + run.stderr for run in ran),
-    )

@@ -2,20 +2,24 @@
 
 python tests/faults/sabotage.py --kill-at after_post:2 -- run c.yaml
 python tests/faults/sabotage.py --clock 3600 -- run c.yaml
-python tests/faults/sabotage.py --ledger-pages 12 -- run c.yaml
+python tests/faults/sabotage.py --leap=-28800:after_post:2 -- run c.yaml
+python tests/faults/sabotage.py --longest-retry-after 1.5 -- run c.yaml
+python tests/faults/sabotage.py --disk-from after_post:2 -- run c.yaml
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
+import datetime
 import functools
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any
 
 STEPS = (
@@ -39,17 +43,27 @@ def die() -> None:
     time.sleep(60)  # the signal is on its way
 
 
-class Killer:
-    """Kills this process when a step is come to for the n-th time."""
+@dataclass
+class Trap:
+    """Springs when a step is come to for the n-th time."""
 
-    def __init__(self, step: str, nth: int) -> None:
-        self.step, self.left = step, nth
+    step: str
+    left: int
+    spring: Callable[[], None]
+
+
+class Ambush:
+    """Lies in wait at the steps of a job's way, with what is to happen there."""
+
+    def __init__(self, *traps: Trap) -> None:
+        self.traps = traps
 
     def at(self, step: str) -> None:
-        if step == self.step:
-            self.left -= 1
-            if self.left == 0:
-                die()
+        for trap in self.traps:
+            if trap.step == step:
+                trap.left -= 1
+                if trap.left == 0:
+                    trap.spring()
 
     def around(self, do: Callable[..., Any], before: str = "", after: str = "") -> Callable[..., Any]:
         @functools.wraps(do)
@@ -68,7 +82,7 @@ class Killer:
 
         return coroutine if asyncio.iscoroutinefunction(do) else sync
 
-    def lay_in_wait(self) -> None:
+    def lie_in_wait(self) -> None:
         from manifest_runner.ledger import writes
         from manifest_runner.runner import fetch
         from manifest_runner.service import AvatarClient
@@ -80,8 +94,7 @@ class Killer:
 
         async def create(client: AvatarClient, request: Any) -> Any:
             self.at("after_intent")
-            if self.step == "during_post":
-                asyncio.get_running_loop().call_later(0.03, self.at, "during_post")
+            asyncio.get_running_loop().call_later(0.03, self.at, "during_post")
             task = await real_create(client, request)
             self.at("after_post")
             return task
@@ -107,46 +120,87 @@ class Killer:
         Ledger.write = write  # type: ignore[method-assign]
 
 
-def shift_clock(seconds: float) -> None:
-    """Every wall clock of this process is off by so much; the monotonic ones go on as they do."""
-    from manifest_runner import models
+class WallClock:
+    """Every wall clock of this process is off by so much; the monotonic ones go on as they do.
 
-    real_now, real_time, real_ns = models.utc_now, time.time, time.time_ns
-    models.utc_now = lambda: real_now() + timedelta(seconds=seconds)
-    time.time = lambda: real_time() + seconds
-    time.time_ns = lambda: real_ns() + int(seconds * 1e9)
+    Put in place before the program is imported: it takes `datetime` by name.
+    """
+
+    def __init__(self, off: float) -> None:
+        self.off = off  # seconds
+
+    def leap(self, seconds: float) -> None:
+        self.off += seconds
+
+    def put_in_place(self) -> None:
+        real, real_time, real_ns = datetime.datetime, time.time, time.time_ns
+        clock = self
+
+        class Kind(type):
+            def __instancecheck__(cls, value: object) -> bool:
+                return isinstance(value, real)
+
+        class Shifted(real, metaclass=Kind):
+            __slots__ = ()
+
+            @classmethod
+            def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+                return real.now(tz) + datetime.timedelta(seconds=clock.off)
+
+        datetime.datetime = Shifted  # type: ignore[misc]
+        time.time = lambda: real_time() + clock.off
+        time.time_ns = lambda: real_ns() + int(clock.off * 1e9)
 
 
-def fill_disk(pages: int) -> None:
-    """SQLite itself says that the disk is full as soon as the ledger has so many pages."""
-    from manifest_runner.ledger import ledger as module
+def shorten_waits(longest: float) -> None:
+    """The minute that a Retry-After is cut down to is shorter, so that a fault need not take a minute to be seen."""
+    from manifest_runner.service import headers, retry
 
-    real_open = module.open_for_writing
+    headers.LONGEST_RETRY_AFTER = retry.LONGEST_RETRY_AFTER = longest
 
-    def open_small(path: Any) -> Any:
-        connection = real_open(path)
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
 
-    module.open_for_writing = open_small
+def count_disk_from_here() -> None:
+    """failing_disk.c, which this process was started with, begins to count what is written."""
+    ctypes.CDLL(None).count_from_here()
+
+
+def step(text: str) -> tuple[str, int]:
+    """`STEP[:N]`: a step, and which time that it is come to; the first unless it is said."""
+    name, _, nth = text.partition(":")
+    if name not in STEPS:
+        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(STEPS)}")
+    return name, int(nth or 1)
+
+
+def leap(text: str) -> tuple[float, tuple[str, int]]:
+    seconds, _, where = text.partition(":")
+    return float(seconds), step(where)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kill-at", metavar="STEP[:N]")
-    parser.add_argument("--clock", type=float, default=0.0)
-    parser.add_argument("--ledger-pages", type=int)
+    parser.add_argument("--kill-at", type=step, metavar="STEP[:N]")
+    parser.add_argument("--clock", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--leap", type=leap, metavar="SECONDS:STEP[:N]")
+    parser.add_argument("--disk-from", type=step, metavar="STEP[:N]")
+    parser.add_argument("--longest-retry-after", type=float, metavar="SECONDS")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
-    if options.clock:
-        shift_clock(options.clock)
-    if options.ledger_pages:
-        fill_disk(options.ledger_pages)
+    traps = []
+    if options.clock or options.leap:
+        clock = WallClock(options.clock)
+        clock.put_in_place()
+        if options.leap:
+            seconds, where = options.leap
+            traps.append(Trap(*where, lambda: clock.leap(seconds)))
+    if options.disk_from:
+        traps.append(Trap(*options.disk_from, count_disk_from_here))
+    if options.longest_retry_after:
+        shorten_waits(options.longest_retry_after)
     if options.kill_at:
-        step, _, nth = options.kill_at.partition(":")
-        if step not in STEPS:
-            parser.error(f"{step} is none of {', '.join(STEPS)}")
-        Killer(step, int(nth or 1)).lay_in_wait()
+        traps.append(Trap(*options.kill_at, die))
+    if traps:
+        Ambush(*traps).lie_in_wait()
     from manifest_runner.cli.main import run
 
     return run([word for word in options.command if word != "--"])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from faults import FAULTS, Fault
-from rig import SandboxProcess, sandbox, undergo
+from rig import SandboxProcess, sandbox
+from undergo import undergo
 
 State = tuple[SandboxProcess, Path]
 
@@ -25,6 +26,7 @@ def test_fault(fault: Fault, service: State, tmp_path: Path) -> None:
     audit = undergo(fault, tmp_path, process, state)
     assert audit.injected, "nothing went wrong: this case shows nothing"
     assert (audit.duplicates, audit.lost, audit.wrong_totals) == (0, 0, 0), audit.said
+    assert not audit.broken, audit.said
     assert audit.exit_codes[-1] == 0, audit.said
     assert "Traceback" not in audit.said
     assert not any(key in audit.said for key in process.environment.values())

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from scripted_campaign import Campaign, open_campaign, with_audio_id, with_files
 
+from manifest_runner.cli.carrying import calls_line
 from manifest_runner.errors import (
     AccountPaused,
     BudgetReached,
@@ -178,6 +179,21 @@ async def test_a_ledger_that_breaks_under_the_watcher_is_told_with_what_was_sent
     assert isinstance(outcome, Outcome), repr(outcome)
     assert isinstance(outcome.stopped, LedgerError)
     assert outcome.create_calls == 1
+
+
+async def test_a_call_whose_answer_could_not_be_recorded_is_not_told_to_have_made_nothing(campaign, swept):
+    with open_ledger(campaign.ledger, account="test") as ledger:
+        service, real = campaign.service, campaign.service.create
+
+        async def create(body):
+            with pytest.raises(LedgerError):
+                await ledger.write(lambda connection: connection.execute("SELECT * FROM nowhere"))
+            return await real(body)
+
+        service.create = create
+        outcome = await campaign.go(ledger, A)
+    assert (outcome.create_calls, outcome.tasks_created, outcome.calls_in_doubt) == (1, 0, 1)
+    assert "of 1 it is not known yet, and it may be billed" in calls_line(outcome, 1)
 
 
 # -- slots -------------------------------------------------------------------------------------------------------
