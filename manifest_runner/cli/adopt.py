@@ -101,4 +101,8 @@ def _tell(adopted: Sequence[Adopted], candidates: Sequence[Job]) -> int:
     nothing = f"; for {missing} the account has no task that the ledger does not know" if missing else ""
     said = f"{len(adopted)} adopted{nothing}"
     say(f"{said}. Run the campaign to go on with them." if adopted else f"{said}.")
+    if adopted:
+        say(
+            "They count as made from the rows as they are now: look at the videos of rows that were edited since."
+        )
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from manifest_runner.errors import ManifestError
+from manifest_runner.errors import ManifestError, UsageError
 from manifest_runner.models import Manifest, ServiceName, quantity_from
 
 if TYPE_CHECKING:
@@ -111,9 +111,20 @@ def load_campaign(
     loaded = load_manifest(manifest, settings=settings)
     return Campaign(
         manifest=loaded,
-        ledger=ledger or loaded.folder / ".manifest-runner" / "ledger.sqlite3",
-        out=out or loaded.folder / "out" / loaded.campaign,
+        ledger=ledger or _own(loaded.folder, ".manifest-runner/ledger.sqlite3", "--ledger"),
+        out=out or _own(loaded.folder, f"out/{loaded.campaign}", "--out"),
     )
+
+
+def _own(folder: Path, below: str, option: str) -> Path:
+    """A place of ours in the manifest's folder. The folder may be anybody's: a link in it leads us nowhere else."""
+    place = folder / below
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"{place} is a link to {place.resolve()}, outside the manifest's folder.",
+            mend=f"If that is meant, say so: {option} {place.resolve()}",
+        )
+    return place
 
 
 def look_at_media(manifest: Manifest, *, quiet: bool, remote_service: bool) -> Preflight:

@@ -14,7 +14,7 @@ import click
 from manifest_runner.cli.campaign import Campaign, load_campaign, look_at_media, notices
 from manifest_runner.cli.service import account_of, environment, is_elsewhere, open_service
 from manifest_runner.cli.terminal import say
-from manifest_runner.errors import ManifestRunnerError, NeedsPerson
+from manifest_runner.errors import Interrupted, ManifestRunnerError, NeedsPerson
 from manifest_runner.models import JobState, ServiceName, Units, units_text
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, ye
         else "no budget"
     )
     count = f"{len(sending)} video{'' if len(sending) == 1 else 's'}"
-    click.confirm(f"Send {count} for {cost_range(steps)} ({budget})?", abort=True, err=True)
+    if not click.confirm(f"Send {count} for {cost_range(steps)} ({budget})?", err=True):
+        raise Interrupted("Nothing was sent.", mend="The jobs stay as they are.")
 
 
 def altered(steps: Sequence[Step]) -> list[str]:

@@ -44,6 +44,9 @@ def command(*, ids: tuple[str, ...], **options: Any) -> int:
         )
 
     def only_those(steps: Sequence[Step]) -> list[Step]:
+        named = {step.external_task_id for step in steps}
+        if unknown := [key for key in ids if key not in named]:
+            raise UsageError(f"The manifest has no job {unknown[0]!r}.", mend="Name jobs that it has.")
         again = [step for step in steps if sent_again(step, chosen or list(Retry), ids)]
         for key in ids:
             if key not in {step.external_task_id for step in again}:
@@ -74,5 +77,4 @@ def sent_again(step: Step, kinds: Sequence[Retry], ids: Sequence[str]) -> bool:
 
 
 def why_not(key: str, steps: Sequence[Step]) -> str:
-    step = next((step for step in steps if step.external_task_id == key), None)
-    return step.why if step else "the manifest has no such job"
+    return next(step.why for step in steps if step.external_task_id == key)

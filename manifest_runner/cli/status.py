@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections import Counter
 from typing import Any
 
@@ -15,7 +16,7 @@ from manifest_runner.cli.campaign import (
 )
 from manifest_runner.cli.service import account_of, environment
 from manifest_runner.cli.terminal import say
-from manifest_runner.models import JobState, units_text, utc_text
+from manifest_runner.models import JobState, units_text, utc_now, utc_text
 
 
 @click.command("status")
@@ -23,7 +24,7 @@ from manifest_runner.models import JobState, units_text, utc_text
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def command(as_json: bool, **options: Any) -> int:
     """Show where the jobs of MANIFEST stand, from the ledger alone. Can be asked while a run goes on."""
-    from manifest_runner.ledger import queries
+    from manifest_runner.ledger import ownership, queries
 
     campaign = load_campaign(**options)
     name = campaign.manifest.campaign
@@ -62,7 +63,11 @@ def command(as_json: bool, **options: Any) -> int:
         f"Units deducted: {value['units_deducted']}; held back for what has no figure yet: {value['units_reserved']}"
     )
     if owner:
+        opened = f"Process {owner.pid} on {owner.host} opened the ledger at {utc_text(owner.since)}"
+        alive = ownership.may_still_run(owner, socket.gethostname(), utc_now())
         say(
-            f"Process {owner.pid} on {owner.host} opened the ledger at {utc_text(owner.since)} and has not closed it."
+            f"{opened} and is at work: {alive}."
+            if alive
+            else f"{opened} and was cut off: run the campaign to go on."
         )
     return 0

@@ -60,7 +60,7 @@ def _make(path: Path) -> None:
     SQLite brings a file into WAL mode by way of a rollback journal. Killed on the way it would leave one beside the
     ledger, and such a file is refused.
     """
-    if _wal_of(path).exists():
+    if _wal_of(path).exists() and _wal_of(path).stat().st_size:
         raise LedgerError(
             f"{_wal_of(path)} belongs to a ledger that is not there.",
             mend="Put that ledger back beside it: the last of it stands in this file. Or move both away.",
@@ -68,6 +68,8 @@ def _make(path: Path) -> None:
     aside = path.with_name(f"{path.name}.new")
     for suffix in ("", "-journal", "-wal", "-shm"):
         Path(f"{aside}{suffix}").unlink(missing_ok=True)
+    for suffix in ("-wal", "-shm"):  # empty ones that a reader left
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
     _connect_to_write(aside).close()
     aside.replace(path)
     sync_folder(path.parent)
@@ -92,7 +94,8 @@ def _refuse_strange_wal(path: Path) -> None:
     if answer != "ok" or lost:
         raise LedgerError(
             f"The ledger {path} and {_wal_of(path).name} beside it don't belong together.",
-            mend=f"If you have put a backup there: take {_wal_of(path).name} away first, then put it there. {RESTORE}",
+            mend=f"If you have put a backup there: take {_wal_of(path).name} away (it is of the ledger that was there "
+            f"before), and put the backup there once more. Otherwise the file is damaged. {RESTORE}",
         )
 
 
@@ -206,7 +209,10 @@ def _mend(error: sqlite3.Error) -> str:
     if name.startswith("SQLITE_FULL"):
         return "The disk is full: make room, then run the same command again."
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return f"The file is damaged. {RESTORE}"
+        return (
+            "The file is damaged, or a backup was put beside another ledger's -wal: then take that away, and put the "
+            f"backup there once more. {RESTORE}"
+        )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return "Check that the folder exists and can be written, or name another place with --ledger."
     return "Nothing more is sent until it can be written; mend that and run the same command again."

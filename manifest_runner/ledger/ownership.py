@@ -49,8 +49,8 @@ def may_still_run(owner: Owner, here: str, now: datetime) -> str | None:
 
 
 def is_stale(owner: Owner, now: datetime) -> bool:
-    """Whether its last sign of life is old."""
-    return now - (owner.seen_at or owner.since) >= STALE
+    """Whether its last sign of life is old, or of a clock that can't be right."""
+    return abs(now - (owner.seen_at or owner.since)) >= STALE
 
 
 def _is_alive(pid: int) -> bool:

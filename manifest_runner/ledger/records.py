@@ -107,11 +107,6 @@ class JobRecord:
         named = (one for one in self.attempts if one.attempt_id == self.current)
         return next(named, self.attempts[-1] if self.attempts else None)
 
-    @property
-    def last_made(self) -> AttemptRecord | None:
-        """The newest attempt that the service made a task for. The job's file, if there is one, is of this one."""
-        return next((one for one in reversed(self.attempts) if one.task_id is not None), None)
-
     @classmethod
     def from_row(cls, row: sqlite3.Row, attempts: Sequence[AttemptRecord] = ()) -> JobRecord:
         return cls(

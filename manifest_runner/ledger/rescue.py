@@ -137,6 +137,8 @@ def read_journal(path: Path, ledger_id: str) -> Journal | None:
                 f"The rescue journal {path} is that of another ledger.",
                 mend="Put it back beside its own ledger, or move it away to go on without it.",
             )
+    elif len(lines) == 1 and not [*_decoded_lines(lines, path)]:
+        raise _unreadable(path, 1, ValueError())  # somebody's file, or a first line that was cut off
     return Journal(path, token, tuple(_decoded_lines(lines, path)))
 
 
@@ -157,7 +159,7 @@ def _decoded_lines(lines: Sequence[bytes], path: Path) -> Iterator[Callable[[sql
             write = _WRITES[name]
             given = [_decoded(arg) for arg in args]
             named = {key: _decoded(value) for key, value in kwargs.items()}
-        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        except (ValueError, KeyError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
             if number == len(lines):
                 return
             raise _unreadable(path, number, error) from None

@@ -12,7 +12,7 @@ from manifest_runner.manifest.schemas import load_schema, typed
 from manifest_runner.manifest.source import CsvSource, Source, YamlSource
 from manifest_runner.manifest.text import read_text
 from manifest_runner.manifest.yaml_tree import plain, read_yaml
-from manifest_runner.models import Location, Problem
+from manifest_runner.models import Location, Problem, printable
 
 _YAML = (".yaml", ".yml")
 _CSV = (".csv", ".tsv")
@@ -45,6 +45,12 @@ def read_rows(head: Source, path: Path, found: list[Problem], *, output: str | N
     if not isinstance(named, str) or not named.lower().endswith(_CSV):
         return head
     file = path.parent / named
+    if not file.resolve().is_relative_to(path.parent.resolve()):
+        raise _stop(
+            head.where(("jobs", "from")),
+            f"The rows' file {printable(named)} lies outside the manifest's folder.",
+            "Put it below that folder: what it holds is sent to the service.",
+        )
     text = read_text(file, named_at=head.where(("jobs", "from")))
     return _csv(text, file, found, [output or "", *_templates(head.data)])
 

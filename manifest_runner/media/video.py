@@ -37,7 +37,7 @@ def probe_video(path: Path) -> VideoFacts:
     check_index(_count_boxes(path, size), "The file")
     try:
         # Titles and names inside may be in any encoding, and are of no interest.
-        with av.open(str(path), format="mp4", metadata_errors="ignore") as container:
+        with av.open(str(path.absolute()), format="mp4", metadata_errors="ignore") as container:
             if not container.streams.video:
                 raise MediaError("The file holds no picture.")
             stream = container.streams.video[0]

@@ -48,7 +48,7 @@ _COLUMNS: dict[str, Callable[[JobLine], str]] = {
     "units_estimated": lambda line: _decimal(line.units_estimated),
     "units_deducted": lambda line: _decimal(line.units_deducted),
     "units_speech": lambda line: _decimal(line.units_speech),
-    "units_unknown": lambda line: "yes" if line.units_unknown else "no",
+    "units_unknown": lambda line: "yes" if line.units_unknown or line.units_speech is None else "no",
     "attempts": lambda line: str(line.attempts),
     "queued_at": lambda line: _moment(line.queued_at),
     "submitted_at": lambda line: _moment(line.submitted_at),
@@ -57,7 +57,7 @@ _COLUMNS: dict[str, Callable[[JobLine], str]] = {
     "service_status": lambda line: line.service_status.value if line.service_status else "",
     "task_id": lambda line: _text(line.task_id),
     "sha256": lambda line: _text(line.sha256),
-    "bytes": lambda line: str(line.bytes) if line.bytes is not None else "",
+    "bytes": lambda line: cell(str(line.bytes)) if line.bytes is not None else "",
     "tags": lambda line: _text("|".join(line.tags)),
 }
 
@@ -68,4 +68,10 @@ def write_csv(report: CampaignReport, out: TextIO) -> None:
     rows.writerow(["line", *_COLUMNS, *(cell(f"var.{name}") for name in report.var_names)])
     for line in report.jobs():
         fixed = (value_of(line) for value_of in _COLUMNS.values())
-        rows.writerow([line.line, *fixed, *(_text(line.vars.get(name)) for name in report.var_names)])
+        rows.writerow(
+            [
+                cell(str(line.line)) if line.line is not None else "",
+                *fixed,
+                *(_text(line.vars.get(name)) for name in report.var_names),
+            ]
+        )

@@ -29,8 +29,10 @@ class JobLine:
     mode: Mode
     units_estimated: Units | None
     units_known: Units  # the sum of every figure that the service gave for this job
-    units_deducted: Units | None  # None: no task has ended yet, or `units_unknown`
-    units_unknown: bool  # a task ended and the service gave no figure for it
+    units_deducted: (
+        Units | None
+    )  # the figures that there are; None: no task has ended yet, or none gave a figure
+    units_unknown: bool  # a task ended and the service gave no figure for it: it is not in the sum
     units_speech: Units | None  # what the text cost that was spoken for this job; None: no figure came
     file: str | None  # relative to the campaign's output folder, where the report lies too
     watermark_file: str | None
@@ -64,7 +66,7 @@ def line_of(record: JobRecord, units_speech: Units | None = NOTHING) -> JobLine:
         mode=record.mode,
         units_estimated=record.units_estimated,
         units_known=known,
-        units_deducted=known if _bill_is_complete(record, figures) else None,
+        units_deducted=known if _something_is_known(record, figures) else None,
         units_unknown=unknown,
         units_speech=units_speech,
         file=record.file,
@@ -85,11 +87,11 @@ def _task_ended(attempt: AttemptRecord) -> bool:
     return attempt.task_id is not None and attempt.ended_at is not None
 
 
-def _bill_is_complete(record: JobRecord, figures: Sequence[Units | None]) -> bool:
-    """Whether the known figures are all there is. A refused create made no task: that is a known 0."""
-    if None in figures:
-        return False
-    return bool(figures) or record.state is JobState.REJECTED
+def _something_is_known(record: JobRecord, figures: Sequence[Units | None]) -> bool:
+    """Whether there is any figure. A refused create made no task: that is a known 0."""
+    return any(figure is not None for figure in figures) or (
+        not figures and record.state is JobState.REJECTED
+    )
 
 
 def _stale(changed: Sequence[str]) -> str:

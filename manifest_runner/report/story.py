@@ -61,7 +61,8 @@ def _move(event: EventRecord, record: JobRecord) -> str:
         return f"A create call was about to leave as {event.attempt_id or record.external_task_id}{cost}"
     if event.to_state is JobState.CONFLICT:
         return "The id is taken"
-    if event.from_state is event.to_state and event.to_state is not JobState.DONE:
+    fetched_again = event.to_state is JobState.DONE and event.why.startswith("the video is at")
+    if event.from_state is event.to_state and not fetched_again:
         return f"Still {event.to_state}"
     return _MOVES.get((event.from_state, event.to_state), f"It became {event.to_state}")
 

@@ -36,7 +36,7 @@ def write_reports(report: CampaignReport, folder: Path) -> ReportFiles:
     files = ReportFiles(json=folder / "report.json", csv=folder / "report.csv")
     with _write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if files.json.exists() and _ledger_of(files.json) != report.ledger_id:
+        if _ledger_of(files.json) != report.ledger_id:  # so the sheet beside it is not of this ledger either
             for file in (files.json, files.csv):
                 _keep_aside(file)
         with (

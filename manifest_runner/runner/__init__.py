@@ -1,4 +1,5 @@
 """The runner: plan, prepare, submit, watch, fetch, record.
 
-plan.py decides what happens to each job, conduct.py carries it out, submit.py holds the rule that protects money.
+decide.py says what happens to each job, plan.py puts them in order, conduct.py carries them out, submit.py holds the
+rule that protects money.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from manifest_runner.errors import ServiceError, ServiceRefused, ServiceUnreachable
 from manifest_runner.ledger import JobRecord, Ledger, adoption, queries
-from manifest_runner.media import JobMedia, estimate
+from manifest_runner.media import JobMedia, estimate, estimate_spoken
 from manifest_runner.models import Job, JobState, Rates, attempt_id, utc_now
 from manifest_runner.runner.speak import speech_key
 from manifest_runner.runner.stop import stops_the_run
@@ -130,12 +130,17 @@ def _listed_numbers(job: Job, listed: Mapping[str, Task]) -> list[int]:
 def _adoption(
     job: Job, media: JobMedia | None, tasks: Mapping[int, Task], rates: Rates, key_id: str | None
 ) -> adoption.Adoption:
-    cost = estimate(job.mode, media.seconds if media else None, speech=False, rates=rates)
+    newest = tasks[max(tasks)]
+    cost = (
+        estimate_spoken(job.mode, job.speech, rates=rates)
+        if job.speech is not None
+        else estimate(job.mode, media.seconds if media else None, speech=False, rates=rates)
+    )
     return adoption.Adoption(
         job=job,
         fingerprint=media.fingerprint if media else "",
         fingerprint_parts=media.fingerprint_parts if media else {},
-        units_reserved=cost.high,
+        units_reserved=cost.high if newest.units is None else newest.units,
         key_id=key_id,
         tasks=[
             adoption.AdoptedTask(

@@ -12,7 +12,7 @@ from manifest_runner.errors import (
     LedgerError,
     ManifestRunnerError,
 )
-from manifest_runner.ledger import RESTORE, AttemptRecord, Ledger, writes
+from manifest_runner.ledger import RESTORE, AttemptRecord, Ledger, queries, writes
 from manifest_runner.models import JobState, ServiceStatus, utc_now
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.decide import UNDER_WAY, Action
@@ -207,6 +207,8 @@ class Conductor:
             await self._go_on(step, prepared.attempt, self._slots.occupy())
         elif prepared is not None:
             await self._send_in_turn(prepared)
+        elif (record := self._ledger.read(queries.job, step.external_task_id)) is not None:
+            self._guard.say(step, record.why or "its id is taken in the account")
 
     async def _is_home_after_all(self, step: Step) -> bool:
         """Before a video that was paid and lost is paid again, the service is asked for it once more."""

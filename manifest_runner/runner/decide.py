@@ -116,8 +116,8 @@ def decide(  # noqa: PLR0911 - one return a state is the clearest table
         case JobState.CONFLICT:
             return (
                 Action.HOLD,
-                f"{record.why or 'the id is taken in the account'} If that task is yours, `adopt` takes it up; "
-                "else give the job another id.",
+                record.why
+                or "the id is taken in the account: `adopt` takes its task up, or give the job another id",
             )
         case state:
             return _decide_ended(record, changed, Retry(state.value), retry)

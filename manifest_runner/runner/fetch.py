@@ -90,7 +90,7 @@ class Fetcher:
                 if error.final:
                     break
             except OSError as error:
-                raise _disk_trouble(self._folder, error) from error
+                raise disk_trouble(self._folder, error) from error
         if errand.video is not None:
             await self._record(attempt, errand)
             raise FetchError(f"the video is here, but not its watermarked copy: {last.what}") from last
@@ -205,7 +205,7 @@ def _video_of(task: Task) -> Video:
     return task.videos[0]
 
 
-def _disk_trouble(folder: Path, error: OSError) -> NeedsPerson:
+def disk_trouble(folder: Path, error: OSError) -> NeedsPerson:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NeedsPerson(
             f"The disk under {folder} is full.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tempfile
 from pathlib import Path, PurePosixPath
 
 from manifest_runner.disk import kept_name, sync_folder
@@ -19,6 +20,8 @@ def place_for(folder: Path, output: str) -> Path:
     wanted = PurePosixPath(output)
     if wanted.is_absolute() or ".." in wanted.parts or not wanted.name:
         raise _outside(output, folder)
+    if wanted.suffix.lower() != ".mp4":  # the manifest's rules, once more: a ledger can be anybody's
+        raise FetchError(f"{output} is no name for a video.", final=True)
     folder.mkdir(parents=True, exist_ok=True)
     root, parent = folder.resolve(), folder
     for name in wanted.parts[:-1]:
@@ -31,6 +34,13 @@ def place_for(folder: Path, output: str) -> Path:
         if not parent.resolve().is_relative_to(root):
             raise _outside(output, folder)
     return parent / wanted.name
+
+
+def prove_writable(folder: Path) -> None:
+    """Write a file into the output folder and take it away. Raises OSError, before a video is paid and not after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".manifest-runner-"):
+        pass
 
 
 def leads_outside(folder: Path, below: PurePosixPath) -> bool:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from manifest_runner.ledger import AttemptRecord, JobRecord
 from manifest_runner.media import Estimate, JobMedia, estimate, estimate_spoken
-from manifest_runner.models import Job, JobState, Rates, utc_now
+from manifest_runner.models import Job, JobState, Rates, ServiceStatus, utc_now
 from manifest_runner.runner.decide import (
     Action,
     Retry,
@@ -97,7 +97,7 @@ def _step(
 ) -> Step:
     changed = changed_fields(facts, record.attempt) if record else ()
     paid = paid_already(record, facts) if record and changed else None
-    here = bool(paid and record and record.file and record.last_made is paid and not missing and not altered)
+    here = bool(paid and record and _is_its_file(paid, record) and not missing and not altered)
     if paid:
         action, why = decide_paid(paid, here=here, retry=retry, now=now)
     else:
@@ -120,6 +120,12 @@ def _step(
         paid=paid if action is Action.RESTORE else None,
         here=here,
     )
+
+
+def _is_its_file(attempt: AttemptRecord, record: JobRecord) -> bool:
+    """Whether the job's file is surely of this attempt: no other one ever came to a video."""
+    made = [one.attempt_id for one in record.attempts if one.service_status is ServiceStatus.SUCCEED]
+    return record.file is not None and made == [attempt.attempt_id]
 
 
 def _costs(job: Job, facts: JobMedia | None, rates: Rates) -> Estimate:

@@ -142,7 +142,10 @@ class Preparer:
         if pending and made_by(pending, found, self._client.clock_skew):
             return AlreadyThere(await self._ledger.write(writes.accepted, _landed(pending, found, media)))
         has = found.external_task_id or identity
-        why = f"the account already has a task {found.task_id} with the id {has}, and this ledger did not send it."
+        why = (
+            f"the account already has a task {found.task_id} with the id {has}, and this ledger did not send it. If it "
+            "is yours (from a lost or newer ledger), `manifest-runner adopt` takes it up; else give the job another id."
+        )
         await self._ledger.write(writes.foreign_id, key, why)
         return None
 

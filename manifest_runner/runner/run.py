@@ -25,7 +25,8 @@ from manifest_runner.models import JobState, Manifest, Rates, Units
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.conduct import Conductor, Outcome
 from manifest_runner.runner.decide import UNDER_WAY, Action
-from manifest_runner.runner.fetch import Fetcher
+from manifest_runner.runner.fetch import Fetcher, disk_trouble
+from manifest_runner.runner.landing import prove_writable
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.prepare import Preparer
 from manifest_runner.runner.shelter import Shelter
@@ -75,6 +76,10 @@ async def carry_out(
     """Run the plan against the service. Ctrl-C and SIGTERM end it cleanly, with `Interrupted` as the reason."""
     if not options.same_account:
         _refuse_other_key(steps, service.key_id)
+    try:
+        prove_writable(folder)
+    except OSError as error:
+        raise disk_trouble(folder, error) from error
     stop = Stop()
     async with AvatarClient(service.base_url, service.credentials, timeouts=options.timeouts) as client:
         with _signals_stop(stop):

@@ -32,6 +32,7 @@ class Sender:
         self._budget = budget
         self._guard = guard
         self._stop = stop
+        self._accepted = 0
         self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
 
     async def send(self, prepared: Prepared, slot: Slot) -> AttemptRecord | None:
@@ -39,9 +40,11 @@ class Sender:
         step = prepared.step
         why = step.why if step.record else "sent for the first time"
         times = Counter[Cause]()
+        others = self._accepted
         while True:
             sent = await self._settled(step, slot, self._submitter.send(prepared, why))
             if isinstance(sent, Accepted):
+                self._accepted += 1
                 return sent.attempt
             if not isinstance(sent, SendAgain):
                 self._budget.release(step.external_task_id)
@@ -49,6 +52,8 @@ class Sender:
             if sent.cause is Cause.NO_SLOT:
                 self._slots.too_many()
             slot.free()
+            if others != self._accepted:  # the account has had slots since: this job was only unlucky
+                others, times[Cause.NO_SLOT] = self._accepted, 0
             times[sent.cause] += 1
             wait = wait_before_again(sent.cause, times[sent.cause], self._rng, sent.asked)
             if wait is None:

@@ -202,7 +202,7 @@ class Submitter:
             return await self._accept(attempt, task, why, found=True)
         why = (
             f"the account has had a task {task.task_id} with the id {attempt.attempt_id} since before we first "
-            "sent it: it is not ours."
+            "sent it: it is not ours. If it is yours all the same, `manifest-runner adopt` takes it up."
         )
         await self._ledger.write(writes.not_created, attempt.attempt_id, JobState.CONFLICT, why)
         return Over()

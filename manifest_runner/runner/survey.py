@@ -102,7 +102,7 @@ class _File(Enum):
 
 
 def _file_state(record: JobRecord, folder: Path) -> _File:
-    if record.state is not JobState.DONE or record.file is None:
+    if record.file is None:
         return _File.THERE
     path = folder / record.file
     copy = folder / record.watermark_file if record.watermark_file else None

@@ -78,7 +78,7 @@ def _write(recipe: Recipe, image: Path, audio: Path, part: Path, cancelled: Call
     ladder = zoom_ladder(load_portrait(image, recipe.mode), watermark=recipe.watermark)
     levels = level_envelope(audio, recipe.audio_format)
     rows, width = ladder[0].shape
-    with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    with av.open(str(part.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         video = _video_stream(container, width, rows * 2 // 3)
         sound = container.add_stream("aac", rate=SAMPLE_RATE, options=AAC_OPTIONS, layout="stereo")
         sent = 0

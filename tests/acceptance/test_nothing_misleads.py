@@ -302,3 +302,31 @@ def test_media_outside_the_manifests_folder_are_named(cli, folder):
     assert "portrait.png': outside the manifest's folder" in answer.stdout
     write(folder, row("one"))
     assert "outside" not in cli("validate", "c.yaml").stdout
+
+
+def test_a_link_in_a_strangers_folder_leads_neither_videos_nor_a_ledger_elsewhere(cli, tmp_path):
+    cli("init", "campaign")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    for link in ("out/first-campaign", ".manifest-runner"):
+        place = tmp_path / "campaign" / link
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(victim)
+        answer = cli("run", "campaign/campaign.yaml")
+        assert answer.returncode == 2, link
+        assert "outside the manifest's folder" in answer.stderr
+        place.unlink()
+    assert list(victim.iterdir()) == []
+
+
+def test_rows_from_outside_the_manifests_folder_are_not_read(cli, tmp_path):
+    (tmp_path / "secrets.csv").write_text("external_task_id,image\nhush,a.png\n")
+    folder = tmp_path / "campaign"
+    folder.mkdir()
+    (folder / "link.csv").symlink_to(tmp_path / "secrets.csv")
+    for rows in ("../secrets.csv", str(tmp_path / "secrets.csv"), "link.csv"):
+        (folder / "c.yaml").write_text(f"version: 1\ncampaign: c\nservice: sandbox\njobs: {{from: {rows}}}\n")
+        answer = cli("validate", "campaign/c.yaml")
+        assert answer.returncode == 2
+        assert "lies outside the manifest's folder" in answer.stderr
+        assert "hush" not in answer.stderr

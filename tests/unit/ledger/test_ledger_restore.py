@@ -59,7 +59,7 @@ def test_a_backup_is_not_mixed_with_what_a_killed_run_left(path, tmp_path, later
         open_ledger(path, account="test"),
     ):
         pass
-    assert "ledger.sqlite3-wal away first" in refused.value.mend
+    assert "take ledger.sqlite3-wal away" in refused.value.mend
     assert path.read_bytes() == Path(backup).read_bytes(), "what was put there is untouched"
 
     Path(f"{path}-wal").rename(tmp_path / "left")

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from scripted_campaign import Campaign, open_campaign, with_audio_id, with_files
+from scripted_campaign import Campaign, open_campaign, scripted, with_audio_id, with_files
 
 from manifest_runner.cli.carrying import calls_line
 from manifest_runner.errors import (
@@ -226,6 +226,27 @@ async def test_an_account_without_a_slot_for_too_long_needs_a_person(campaign, s
     assert (ran.exit_code, campaign.states()) == (4, {"a": PENDING, "b": PENDING})
     campaign.service.every_create = "ok"
     assert (await campaign.run(A, B)).exit_code == 0
+
+
+async def test_one_job_that_is_unlucky_while_others_get_slots_stops_nothing(campaign, monkeypatch):
+    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(2, 0.01, 0.01))
+    campaign.concurrency, service = 3, campaign.service
+    real, refused = service.create, 0
+
+    async def create(body):
+        nonlocal refused
+        if body["external_task_id"] != "a" or refused == 4:
+            return await real(body)
+        refused, running = refused + 1, campaign.states().values()
+        before = sum(state is not PENDING for state in running)
+        while sum(state not in (PENDING, SUBMITTING) for state in campaign.states().values()) <= before:
+            await asyncio.sleep(0.01)  # until another job has got a slot
+        return scripted("429/1303")
+
+    service.create = create
+    jobs = [with_audio_id(f"j{number:02}") for number in range(24)]
+    ran = await campaign.run(A, *jobs)
+    assert (ran.exit_code, refused) == (0, 4), ran.outcome.stopped
 
 
 async def test_too_fast_for_too_long_leaves_the_job_pending(campaign, short_waits, monkeypatch):

@@ -100,6 +100,36 @@ async def test_going_back_to_a_paid_version_fetches_it_once_more(campaign, secon
     assert campaign.job("a").attempt.attempt_id == ("a-r2" if second == "succeeds" else "a")
 
 
+async def test_toggling_between_two_paid_versions_always_brings_the_right_video(campaign):
+    service, real = campaign.service, campaign.service.answer
+
+    async def answer(method, path, body):
+        status, content = await real(method, path, body)
+        made_by = next(
+            (key for key, task in service.tasks.items() if path == f"/results/{task.task_id}.mp4"), ""
+        )
+        tail = made_by.encode()  # a box of its own: each task's video is another file
+        return status, content + (len(tail) + 8).to_bytes(4, "big") + b"free" + tail if made_by else content
+
+    service.answer = answer
+    await campaign.run(A)
+    await campaign.run(EDITED, retry=(Retry.CHANGED,))
+    for row, key in ((A, b"a"), (EDITED, b"a-r2"), (A, b"a"), (EDITED, b"a-r2")):
+        assert (await campaign.run(row)).exit_code == 0
+        assert campaign.file("a.mp4").read_bytes().endswith(b"free" + key)
+    assert service.posts == ["a", "a-r2"]
+
+
+async def test_a_deleted_video_is_not_taken_for_one_that_is_here_when_its_row_comes_back(campaign):
+    await campaign.run(A)
+    campaign.service.creates["a-r2"].append("400/1301")
+    await campaign.run(EDITED, retry=(Retry.CHANGED,))
+    campaign.file("a.mp4").unlink()
+    assert (await campaign.run(A)).exit_code == 0
+    assert campaign.file("a.mp4").is_file()
+    assert campaign.service.posts == ["a", "a-r2"]
+
+
 async def test_a_paid_version_that_the_service_no_longer_has_is_paid_only_when_asked_for(campaign):
     await campaign.run(A)
     await campaign.run(EDITED, retry=(Retry.CHANGED,))

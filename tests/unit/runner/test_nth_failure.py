@@ -110,7 +110,7 @@ async def test_after_any_single_failure_the_next_run_completes(kind: Break, tmp_
         folder.mkdir()
         async with open_campaign(folder) as campaign:
             campaign.service.duplicates_refused = False
-            campaign.create_seconds = 0.15
+            campaign.create_seconds = 0.4
             once = Once(nth)
             with quick_waits() as patch:
                 kind(patch, campaign, once)

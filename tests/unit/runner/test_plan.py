@@ -308,9 +308,3 @@ def test_the_longest_are_sent_first():
     media = {"short": facts(seconds="3"), "long": facts(seconds="30"), "middle": facts(seconds="9")}
     steps = make_plan([job(key) for key in media], media, {}, rates=DEFAULT_RATES)
     assert [step.external_task_id for step in steps] == ["long", "middle", "short"]
-
-
-def test_a_conflict_names_both_ways_out():
-    (step,) = make_plan([job()], {}, {"welcome": record(JobState.CONFLICT)}, rates=DEFAULT_RATES)
-    assert "`adopt` takes it up" in step.why
-    assert "another id" in step.why
