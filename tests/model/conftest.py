@@ -1,0 +1,8 @@
+"""The scripted service is the runner tests': they are found beside each other."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "runner"))
