@@ -55,7 +55,9 @@ def somebody():
 def test_a_dead_owner_of_this_machine_is_succeeded(path, somebody):
     left_by(path, HERE, somebody.pid)
     somebody.kill()
-    os.waitid(os.P_PID, somebody.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has taken note: a number
+    os.waitid(
+        os.P_PID, somebody.pid, os.WEXITED | os.WNOWAIT
+    )  # it has ended, and nobody has taken note: a number
     with open_ledger(path, account="test"):
         pass
 
