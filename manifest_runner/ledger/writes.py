@@ -248,9 +248,12 @@ def status_seen(
 
 
 def ended(connection: sqlite3.Connection, ending: Ending) -> None:
-    """running -> rendered or failed, with what it cost."""
+    """running -> rendered or failed, with what it cost. What is told late, or once more, changes nothing."""
     succeeded = ending.status is ServiceStatus.SUCCEED
     attempt = attempt_of(connection, ending.attempt_id)
+    record = queries.job(connection, attempt.external_task_id)
+    if record is None or record.state is not JobState.RUNNING or record.attempt != attempt:
+        raise IllegalTransition(f"No ending of {ending.attempt_id!r} is awaited.")
     move(
         connection,
         attempt.external_task_id,

@@ -17,7 +17,7 @@ class Budget:
     """`limit` None is no budget; `committed` is what the campaign has spent or reserved before this run.
 
     Reservations of attempts that earlier runs left in flight are part of `committed`, and named in `in_flight`
-    so that they are settled like this run's own.
+    so that they are settled like this run's own. So are those of calls that may still turn out to have arrived.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class Budget:
 
         Raises BudgetReached when nothing is in flight any more and it still doesn't fit.
         """
-        while self.limit is not None and self.committed + units > self.limit:
-            if not self._reserved:
+        while self.limit is not None and self._beside(external_task_id) + units > self.limit:
+            if not self._reserved.keys() - {external_task_id}:
                 raise BudgetReached(
                     f"The budget of {units_text(self.limit)} units is reached: {units_text(self.committed)} are spent "
                     f"or held back, and job {external_task_id} may need {units_text(units)} more.",
@@ -47,6 +47,10 @@ class Budget:
             self._changed.clear()
             await self._changed.wait()
         self._reserved[external_task_id] = units
+
+    def _beside(self, external_task_id: str) -> Units:
+        """What is committed to everything but this job."""
+        return self.committed - self._reserved.get(external_task_id, Decimal(0))
 
     def hold(self, external_task_id: str, units: Units) -> None:
         """Set aside what is owed already, budget or not: the service has the task."""

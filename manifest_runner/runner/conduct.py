@@ -201,13 +201,20 @@ class Conductor:
         """Make the job ready and send it in its turn; what turns out to be there already is gone on with."""
         if await self._is_home_after_all(step):
             return
-        prepared = await self._preparer.prepare(step)
+        try:
+            prepared = await self._preparer.prepare(step)
+        except Exception:
+            self._budget.release(step.external_task_id)
+            raise
         if isinstance(prepared, AlreadyThere):
             self._budget.hold(step.external_task_id, prepared.attempt.units_reserved)
             await self._go_on(step, prepared.attempt, self._slots.occupy())
-        elif prepared is not None:
+            return
+        if prepared is not None:
             await self._send_in_turn(prepared)
-        elif (record := self._ledger.read(queries.job, step.external_task_id)) is not None:
+            return
+        self._budget.release(step.external_task_id)
+        if (record := self._ledger.read(queries.job, step.external_task_id)) is not None:
             self._guard.say(step, record.why or "its id is taken in the account")
 
     async def _is_home_after_all(self, step: Step) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ async def carry_out(
                 return Outcome(stopped=stop.reason)
             conductor = _conductor(
                 manifest,
+                steps,
                 ledger=ledger,
                 client=client,
                 service=service,
@@ -100,6 +102,7 @@ async def carry_out(
 
 def _conductor(
     manifest: Manifest,
+    steps: Sequence[Step],
     *,
     ledger: Ledger,
     client: AvatarClient,
@@ -109,7 +112,7 @@ def _conductor(
     stop: Stop,
 ) -> Conductor:
     """A conductor with all its collaborators around one ledger, one client, one budget."""
-    budget, shelter = _budget(ledger, manifest), Shelter()
+    budget, shelter = _budget(ledger, manifest, steps), Shelter()
     speaker = Speaker(
         ledger=ledger,
         client=client,
@@ -212,19 +215,30 @@ def _refuse_other_key(steps: Sequence[Step], key_id: str | None) -> None:
 
 def _asks_for_what_was_sent(step: Step) -> bool:
     if step.action is Action.SEND and step.record is not None and step.attempt is not None:
-        # Asked before it is sent: whether a call arrived late that no refusal has settled, or for a result once more.
-        late = step.record.state is JobState.PENDING and step.attempt.code is None
-        return late or step.record.state is JobState.EXPIRED
+        return (
+            _may_have_arrived(step) or step.record.state is JobState.EXPIRED
+        )  # asked for a result once more
     return step.action in UNDER_WAY and not step.here
 
 
-def _budget(ledger: Ledger, manifest: Manifest) -> Budget:
+def _budget(ledger: Ledger, manifest: Manifest, steps: Sequence[Step]) -> Budget:
     spent = ledger.read(queries.spend, manifest.campaign)
     in_flight: dict[str, Units] = {}
     for record in ledger.read(lambda connection: list(queries.jobs(connection, manifest.campaign))):
         if record.state.in_flight and record.attempt is not None:
             in_flight[record.external_task_id] = record.attempt.units_reserved
-    return Budget(manifest.budget_units, spent.committed, in_flight)
+    late = {
+        step.external_task_id: step.attempt.units_reserved
+        for step in steps
+        if step.attempt is not None and _may_have_arrived(step)
+    }
+    return Budget(manifest.budget_units, spent.committed + sum(late.values(), Decimal(0)), in_flight | late)
+
+
+def _may_have_arrived(step: Step) -> bool:
+    """Whether an earlier run gave a call up that no refusal has settled: the service is asked before it is sent."""
+    pending = step.record is not None and step.record.state is JobState.PENDING
+    return pending and step.attempt is not None and step.attempt.code is None
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ class Person:
     sheet: dict[str, Wanted] = field(default_factory=dict)
     drawer: dict[str, Wanted] = field(default_factory=dict)  # rows taken out of the sheet
     asked: Counter[str] = field(default_factory=Counter)
-    touched: dict[str, int] = field(default_factory=dict)  # how often the job had been done by then
+    touched: dict[str, int] = field(default_factory=dict)  # how often it had been brought home by then
 
     def rows(self) -> list[Job]:
         return [row(key, *wanted) for key, wanted in self.sheet.items()]
@@ -90,6 +90,7 @@ def check(rig: Rig, person: Person) -> None:
         check_path(events, known.jobs.get(key))
     check_made_once(service, person)
     check_money(known, service)
+    check_all_is_ours(known.jobs, service)
     check_nothing_lost(known.jobs, service)
     check_files(rig, known, person)
 
@@ -139,7 +140,7 @@ def check_money(known: Known, service: BookedService) -> None:
                 assert attempt.units_deducted is None, attempt
                 continue
             sale = service.task(attempt.task_id)
-            assert sale.ended and sale.key == attempt.attempt_id, attempt
+            assert sale.ended, attempt
             if attempt.units_deducted is None:
                 assert sale.told_without_figure, attempt
                 unknown += 1
@@ -147,7 +148,8 @@ def check_money(known: Known, service: BookedService) -> None:
                 assert attempt.units_deducted == sale.deducted, attempt
                 told += sale.deducted
     assert (spend.deducted, spend.unknown_tasks) == (told, unknown)
-    billed = sum((sale.deducted for sale in made_for_us(service) if may_be_known(sale, jobs)), Decimal(0))
+    expected = (min(s.deducted, s.expected) for s in made_for_us(service) if may_be_known(s, jobs))
+    billed = sum(expected, Decimal(0))
     assert spend.committed >= billed, f"{spend.committed} committed, {billed} billed"
 
 
@@ -159,6 +161,16 @@ def may_be_known(sale: Sale, jobs: Mapping[str, JobRecord]) -> bool:
 
 def made_for_us(service: BookedService) -> list[Sale]:
     return [sale for sale in service.books if sale.ours or sale.adopted]
+
+
+def check_all_is_ours(jobs: Mapping[str, JobRecord], service: BookedService) -> None:
+    """No attempt has the task of a stranger, or of another attempt."""
+    for record in jobs.values():
+        for attempt in record.attempts:
+            if attempt.task_id is not None:
+                sale = service.task(attempt.task_id)
+                assert sale.key == attempt.attempt_id, f"{attempt} has {sale}"
+                assert sale.ours or sale.adopted, f"{sale} is a stranger's"
 
 
 def check_nothing_lost(jobs: Mapping[str, JobRecord], service: BookedService) -> None:
@@ -177,7 +189,7 @@ def check_files(rig: Rig, known: Known, person: Person) -> None:
     """A job that is done has its own newest task's video, to the byte, unless a person has touched it since."""
     files = rig.files()
     for key, record in known.jobs.items():
-        if record.state is not JobState.DONE or person.touched.get(key) == known.times_done(key):
+        if record.state is not JobState.DONE or known.times_done(key) <= person.touched.get(key, 0):
             continue
         sale = newest(record, rig.service)
         assert sale is not None and record.file is not None

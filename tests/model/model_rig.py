@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 import sys
 import tempfile
 import wave
@@ -24,7 +23,7 @@ from canaries import CANARY
 from model_service import BookedService, job_of
 from scripted_campaign import NAME, Campaign, open_campaign, with_files
 
-from manifest_runner.errors import Interrupted, ManifestRunnerError, ServiceError
+from manifest_runner.errors import ManifestRunnerError, ServiceError
 from manifest_runner.ledger import (
     AttemptRecord,
     EventRecord,
@@ -36,24 +35,21 @@ from manifest_runner.ledger import (
 )
 from manifest_runner.ledger.rescue import journal_of
 from manifest_runner.ledger.transitions import IllegalTransition
-from manifest_runner.ledger.writer import Writer
 from manifest_runner.media import DEFAULT_RATES, preflight
 from manifest_runner.models import Job, JobState, Mode
 from manifest_runner.runner import adopt as adopt_module
 from manifest_runner.runner import again, fetch, prepare, submit
-from manifest_runner.runner import run as run_module
 from manifest_runner.runner.adopt import Adopted, adopt, adoptable
 from manifest_runner.runner.conduct import ending_of
 from manifest_runner.runner.decide import Retry
 from manifest_runner.runner.slots import Slots
-from manifest_runner.runner.stop import Stop
 from manifest_runner.runner.survey import enrol, survey
 from manifest_runner.service import ApiKey, AvatarClient, Task, retry
 
 CREATE_SECONDS = 0.08
 
 Trouble = Callable[[pytest.MonkeyPatch, "Rig"], None]
-"""What goes wrong on this machine while a command is carried out."""
+"""What goes wrong on this machine while a command is carried out: `model_troubles` has them."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +61,8 @@ class Known:
     spend: queries.Spend
 
     def times_done(self, key: str) -> int:
-        """How often the job's video was brought home. Notes name no attempt, and don't count."""
-        return sum(
-            event.to_state is JobState.DONE and event.attempt_id is not None
-            for event in self.events.get(key, ())
-        )
+        """How often the job's video was brought home."""
+        return sum(event.why.startswith("the video is at") for event in self.events.get(key, ()))
 
     def unsure(self, attempt: AttemptRecord) -> bool:
         """Whether a person was told to look which of two versions of the row the video was made from."""
@@ -178,6 +171,9 @@ class Rig:
             except ManifestRunnerError:
                 return []
 
+    def journal_waits(self) -> bool:
+        return journal_of(self.campaign.ledger).exists()
+
     def lose_journal(self) -> None:
         journal_of(self.campaign.ledger).unlink(missing_ok=True)
 
@@ -199,18 +195,21 @@ class Rig:
         except ServiceError:
             return None
 
-    def record(self, attempt: AttemptRecord, task: Task) -> bool:
-        """Whether the ledger takes this ending of the attempt, which may have come late or more than once."""
+    def record(self, attempt: AttemptRecord, task: Task) -> tuple[JobRecord, bool]:
+        """The job as it stood, and whether the ledger took this ending of one of its attempts."""
 
-        async def work() -> None:
+        async def work() -> tuple[JobRecord, bool]:
             with open_ledger(self.campaign.ledger, account="test") as ledger:
-                await ledger.write(writes.ended, ending_of(attempt, task))
+                stood = ledger.read(queries.job, attempt.external_task_id)
+                assert stood is not None
+                try:
+                    await ledger.write(writes.ended, ending_of(attempt, task))
+                except IllegalTransition:
+                    assert ledger.read(queries.job, attempt.external_task_id) == stood, "refused, yet changed"
+                    return stood, False
+                return stood, True
 
-        try:
-            self._runner.run(work())
-        except IllegalTransition:
-            return False
-        return True
+        return self._runner.run(work())
 
     def _witness(self, key: str) -> None:
         """A POST has arrived: its intent has to be in the ledger's file by now."""
@@ -241,7 +240,9 @@ class Rig:
                 sys.modules, "sniffio", None
             )  # httpcore looks for it in each call, which takes a while
             for cause, bound in again._BOUNDS.items():
-                patch.setitem(again._BOUNDS, cause, replace(bound, first=min(bound.first, 0.01)))
+                tries = 2 if cause is again.Cause.NOT_FOUND else bound.tries
+                short = replace(bound, tries=tries, first=min(bound.first, 0.01))
+                patch.setitem(again._BOUNDS, cause, short)
             if trouble is not None:
                 trouble(patch, self)
             yield
@@ -251,73 +252,10 @@ def row(key: str, prompt: str | None, mode: str) -> Job:
     return replace(with_files(key), prompt=prompt, mode=Mode(mode))
 
 
-def crash_at_write(nth: int) -> Trouble:
-    """From the n-th write after planning on nothing reaches the ledger. What is kept beside it may go down with it."""
-
-    def trouble(patch: pytest.MonkeyPatch, rig: Rig) -> None:
-        real, when_planned, done = Writer._transact, rig.campaign.after_planning, -1
-
-        def planned() -> None:
-            nonlocal done
-            when_planned()
-            done = 0
-
-        def transact(writer: Writer, batch: list) -> None:
-            nonlocal done
-            done += len(batch) if done >= 0 else 0
-            if done >= nth:
-                raise sqlite3.OperationalError("disk I/O error")
-            real(writer, batch)
-
-        patch.setattr(rig.campaign, "after_planning", planned)
-        patch.setattr(Writer, "_transact", transact)
-
-    return trouble
-
-
-def crash_at_file(*, renamed: bool) -> Trouble:
-    """A video is here and checked; the end comes before, or right after, it has its final name."""
-
-    def trouble(patch: pytest.MonkeyPatch, rig: Rig) -> None:
-        real = fetch.settle
-
-        def settle(part: Path, final: Path) -> str:
-            if renamed:
-                real(part, final)
-            raise OSError(5, "Input/output error")
-
-        patch.setattr(fetch, "settle", settle)
-
-    return trouble
-
-
-def interrupted_at_call(nth: int) -> Trouble:
-    """Ctrl-C comes with the n-th call to the service."""
-
-    def trouble(patch: pytest.MonkeyPatch, rig: Rig) -> None:
-        stops: list[Stop] = []
-
-        def new_stop() -> Stop:
-            stops.append(Stop())
-            return stops[-1]
-
-        last = rig.service.asked + nth
-
-        def at_call(number: int) -> None:
-            if number >= last:
-                for stop in stops:
-                    stop.now(Interrupted("Interrupted."))
-
-        patch.setattr(run_module, "Stop", new_stop)
-        patch.setattr(rig.service, "at_call", at_call)
-
-    return trouble
-
-
 def _short_sound(path: Path) -> None:
     """Two seconds in few bytes: the longer the upload, the longer a doubt has to be waited out."""
     with wave.open(str(path), "wb") as writer:
         writer.setnchannels(1)
         writer.setsampwidth(1)
-        writer.setframerate(4000)
-        writer.writeframes(b"\x80" * (2 * 4000))
+        writer.setframerate(1000)
+        writer.writeframes(b"\x80" * (2 * 1000))

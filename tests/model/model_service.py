@@ -45,7 +45,8 @@ class Sale:
     wanted: Wanted  # what it was made from
     price: Decimal
     ours: bool
-    adopted: bool = False  # a stranger's, which a person has said is ours
+    adopted: bool = False  # a person has said that it is ours
+    expected: Decimal = Decimal(0)  # what the ledger has to reckon with until it knows better
     fails: bool = False
     gone: bool = False  # its result can't be fetched any more
     unseen: int = 0  # look-ups of its id that miss it, the service's own parts being slow to tell each other
@@ -55,6 +56,10 @@ class Sale:
     @property
     def deducted(self) -> Decimal:
         return Decimal(0) if self.fails else self.price
+
+    def adopt(self, row: Wanted) -> None:
+        """A person's word: it is ours, and made from the row as it is now."""
+        self.adopted, self.wanted, self.expected = True, row, PRICES[row[1]]
 
     @property
     def film(self) -> bytes:
@@ -110,6 +115,11 @@ class BookedService(ScriptedService):
         an_hour_ago = time.time_ns() // 1_000_000 - 3_600_000
         sale = self._enter(key, (None, "std"), ours=False, created_at=an_hour_ago)
         sale.unseen, sale.ended = unseen, "succeed"
+
+    def goes_on(self, job: str) -> None:
+        """Its tasks end, and lists show them."""
+        self.held.discard(job)
+        self.unlisted.discard(job)
 
     def land_what_is_adrift(self) -> None:
         adrift, self._adrift = self._adrift, []
@@ -248,7 +258,8 @@ class BookedService(ScriptedService):
     def _enter(self, key: str, wanted: Wanted, *, ours: bool, created_at: int | None = None) -> Sale:
         number = 870_000_000_000_000_000 + len(self.books)
         now = time.time_ns() // 1_000_000
-        sale = Sale(key, str(number), created_at or now, wanted, PRICES[wanted[1]], ours)
+        price = PRICES[wanted[1]]
+        sale = Sale(key, str(number), created_at or now, wanted, price, ours, expected=price)
         self.books.append(sale)
         self.note(f"made {key}")
         return sale

@@ -15,9 +15,10 @@ import os
 import sys
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+from model_draws import ALL, COMING, KINDS, MISHAPS, NTH, PLAIN, ROWS, WANTED, Coming, Mishap, trouble_of
 from model_promises import (
     Person,
     check,
@@ -26,8 +27,8 @@ from model_promises import (
     newest,
     note_wishes,
 )
-from model_rig import Rig, Trouble, crash_at_file, crash_at_write, interrupted_at_call
-from model_service import Wanted, job_of
+from model_rig import Rig
+from model_service import LOST_MEANWHILE, Wanted, job_of
 from model_tally import look_around, look_back, said, seen, step, tell
 
 from manifest_runner.ledger import AttemptRecord
@@ -36,33 +37,6 @@ from manifest_runner.runner.decide import Retry
 from manifest_runner.service import Task
 
 LONG = int(os.environ.get("MODEL_EXAMPLES", "0"))
-ROWS = "abcdef"
-NTH = st.integers(0, len(ROWS) - 1)
-PLAIN: Wanted = (None, "std")
-WANTED = st.sampled_from((PLAIN, (None, "pro"), ("Calm", "std"), ("Lively", "std")))
-ACT = st.sampled_from(
-    (
-        *(
-            "ok",
-            "ok",
-            "lost",
-            "lost though made",
-            "502",
-            "502 though made",
-            "html",
-            "html though made",
-            "cut",
-        ),
-        *("slow", "late", "late", "adrift", "adrift", "sent twice", "400/1200", "400/1201", "429/1303"),
-        *("429/1302", "429/1102", "500/5000"),
-    )
-)
-FATE = st.sampled_from(("", "", "fails", "shy", "short_lived", "held", "unlisted"))
-COMING = st.tuples(ACT, ACT, FATE, FATE)
-"""What awaits a job's next create calls, and its next tasks."""
-
-Coming = tuple[str, str, str, str]
-ALL = tuple(Retry)
 
 
 @pytest.fixture(autouse=True)
@@ -103,13 +77,15 @@ class Campaign(RuleBasedStateMachine):
             self._expect(new[0], coming)
             self.person.sheet[new[0]] = wanted
 
-    @step(nth=NTH, coming=COMING, wanted=WANTED)
-    def edit_a_row(self, nth: int, coming: Coming, wanted: Wanted) -> None:
-        """Or edit it back."""
+    @step(nth=NTH, coming=COMING, wanted=WANTED, mishap=MISHAPS, at_once=st.booleans())
+    def edit_a_row(self, nth: int, coming: Coming, wanted: Wanted, mishap: Mishap, at_once: bool) -> None:
+        """Or edit it back; and perhaps pay for it `at_once`."""
         key = self._pick(nth)
         if key in self.person.sheet:
             self._expect(key, coming)
             self.person.sheet[key] = wanted
+        if at_once:
+            self._run(retry=(Retry.CHANGED,), mishap=mishap)
 
     @step(nth=NTH, back=st.booleans())
     def move_a_row(self, nth: int, back: bool) -> None:
@@ -133,83 +109,67 @@ class Campaign(RuleBasedStateMachine):
         times=st.sampled_from((1, 1, 3, 5)),
     )
     def next_answers(self, of: str, act: str, times: int) -> None:
-        """A list is let pass first: the one that begins each run."""
-        if of == "results":
-            self.rig.service.results.extend([act] * times)
-        elif act in ("lost", "502", "html"):
+        """The list that begins each run is let pass; `cut` and `404` are for results alone."""
+        if of == "results" or act in LOST_MEANWHILE:
             getattr(self.rig.service, of).extend(["ok"] * (of == "lists") + [act] * times)
 
     @step(nth=NTH, figures=st.booleans())
     def service_goes_on(self, nth: int, figures: bool) -> None:
         """What it held up ends; from now on it tells what it deducts, or does not."""
-        key = self._pick(nth)
-        self.rig.service.held.discard(key)
-        self.rig.service.unlisted.discard(key)
+        self.rig.service.goes_on(self._pick(nth))
         self.rig.service.figures = figures
 
-    @step(nth=NTH)
-    def result_is_forgotten(self, nth: int) -> None:
-        record = self.rig.jobs().get(self._pick(nth))
-        sale = newest(record, self.rig.service) if record else None
-        if sale is not None and sale.ended:
-            sale.gone = True
-            seen("a result forgotten")
-
-    @step(nth=NTH, number=st.sampled_from((1, 2)), unseen=st.sampled_from((0, 1)))
-    def stranger_takes_an_id(self, nth: int, number: int, unseen: int) -> None:
-        """The first row that was not sent yet comes first: its id is free."""
-        service = self.rig.service
-        unsent = [key for key in sorted(self.person.sheet) if not service.sent[key]]
-        identity = attempt_id(unsent[0] if unsent and number == 1 else self._pick(nth), number)
+    @step(nth=NTH, what=st.sampled_from(("result forgotten", "id taken", "id taken unseen", "next id taken")))
+    def service_turns(self, nth: int, what: str) -> None:
+        """A result is no longer there; or a stranger's task has an id of ours that was not sent yet."""
+        service, key = self.rig.service, self._pick(nth)
+        if what == "result forgotten":
+            record = self.rig.jobs().get(key)
+            sale = newest(record, service) if record else None
+            if sale is not None and sale.ended:
+                sale.gone = True
+                seen("a result forgotten")
+            return
+        unsent = [row for row in sorted(self.person.sheet) if not service.sent[row]]
+        identity = attempt_id(key, 2) if what == "next id taken" or not unsent else unsent[0]
         if not service.sent[identity] and not service.sales(identity):
-            service.stranger(identity, unseen=unseen)
-            seen(f"a stranger's task, attempt {number}")
+            service.stranger(identity, unseen=int(what == "id taken unseen"))
+            seen(f"a stranger: {what}")
 
     # -- commands ------------------------------------------------------------------------------------------------
 
-    @step()
-    def run(self) -> None:
-        self._run()
+    @step(mishap=MISHAPS)
+    def run(self, mishap: Mishap) -> None:
+        self._run(mishap=mishap)
 
-    @step(kinds=st.sampled_from((ALL, ALL, *((kind,) for kind in ALL))), nth=st.none() | NTH)
-    def retry(self, kinds: tuple[Retry, ...], nth: int | None) -> None:
-        self._run(retry=kinds, ids=() if nth is None else (self._pick(nth),))
+    @step(kinds=KINDS, nth=st.none() | NTH, mishap=MISHAPS)
+    def retry(self, kinds: tuple[Retry, ...], nth: int | None, mishap: Mishap) -> None:
+        self._run(retry=kinds, ids=() if nth is None else (self._pick(nth),), mishap=mishap)
 
-    @step(nth=st.integers(1, 12), journal_survives=st.booleans(), again=st.booleans())
-    def crash_at_a_write(self, nth: int, journal_survives: bool, again: bool) -> None:
-        self._run(retry=ALL if again else (), trouble=crash_at_write(nth))
-        if not journal_survives:
-            self.rig.lose_journal()
-
-    @step(renamed=st.booleans(), again=st.booleans())
-    def crash_at_a_file(self, renamed: bool, again: bool) -> None:
-        self._run(retry=ALL if again else (), trouble=crash_at_file(renamed=renamed))
-
-    @step(nth=st.integers(1, 12), again=st.booleans())
-    def interrupt(self, nth: int, again: bool) -> None:
-        self._run(retry=ALL if again else (), trouble=interrupted_at_call(nth))
-
-    @step(nth=st.none() | NTH)
-    def adopt(self, nth: int | None) -> None:
-        self._adopt(() if nth is None else (self._pick(nth),))
-
-    @step()
-    def lose_the_ledger(self) -> None:
-        """And follow the README's advice for that: `adopt --all`. Of calls in doubt nobody can know anything then."""
-        if not any(record.state is JobState.SUBMITTING for record in self.rig.jobs().values()):
+    @step(nth=st.none() | NTH, ledger_lost=st.booleans())
+    def adopt(self, nth: int | None, ledger_lost: bool) -> None:
+        """For a ledger that was lost: all, as the README says. What was in doubt then can't be known by anybody."""
+        in_doubt = any(record.state is JobState.SUBMITTING for record in self.rig.jobs().values())
+        if ledger_lost and not in_doubt:
             self.person.sheet |= self.person.drawer
             self.person.drawer.clear()
             self.person.touched.clear()
             self.heard.clear()
             self.rig.lose_ledger()
-            self._adopt(())
             seen("a ledger lost")
+            self._adopt(())
+        else:
+            self._adopt(() if nth is None else (self._pick(nth),))
 
     # -- callbacks -----------------------------------------------------------------------------------------------
 
-    @step(nth=NTH)
-    def callback(self, nth: int) -> None:
-        """There is no receiver yet: what a callback tells is looked up, and recorded as a run records it."""
+    @step(nth=NTH, again=st.booleans())
+    def callback(self, nth: int, again: bool) -> None:
+        """There is no receiver yet: what a callback tells is looked up, and recorded as a run records it. It may be
+        about any attempt, and come `again` much later."""
+        if again and self.heard:
+            self._record(*self.heard[nth % len(self.heard)])
+            return
         jobs = list(self.rig.jobs().values())
         told = [record for record in jobs if record.state is JobState.RUNNING] or jobs
         attempts = [attempt for record in told for attempt in record.attempts if attempt.task_id]
@@ -220,18 +180,10 @@ class Campaign(RuleBasedStateMachine):
                 self.heard.append((attempt, task))
                 self._record(attempt, task)
 
-    @step(nth=NTH)
-    def callback_comes_again(self, nth: int) -> None:
-        if self.heard:
-            self._record(*self.heard[nth % len(self.heard)])
-
     def _record(self, attempt: AttemptRecord, task: Task) -> None:
-        before = self.rig.jobs()
-        stands = before[attempt.external_task_id]
-        taken = self.rig.record(attempt, task)
-        due = stands.state is JobState.RUNNING and stands.attempts[-1].attempt_id == attempt.attempt_id
-        assert taken == due, f"an ending of {attempt.attempt_id} for {stands}"
-        assert taken or self.rig.jobs() == before, "refused, and yet something is different"
+        stood, taken = self.rig.record(attempt, task)
+        due = stood.state is JobState.RUNNING and stood.attempt.attempt_id == attempt.attempt_id
+        assert taken == due, f"an ending of {attempt.attempt_id} for {stood}"
         seen("callback recorded" if taken else "callback refused")
 
     # -- by hand -------------------------------------------------------------------------------------------------
@@ -250,7 +202,10 @@ class Campaign(RuleBasedStateMachine):
                 file.write_bytes(content + b"edited")
             case "spoil":
                 file.write_bytes(bytes(len(content)))
-        self.person.touched[key] = self.rig.known().times_done(key)
+        unwritten = int(
+            self.rig.journal_waits()
+        )  # that it was brought home may still be on its way into the ledger
+        self.person.touched[key] = self.rig.known().times_done(key) + unwritten
         seen(f"a video touched: {how}")
 
     # -- what holds ----------------------------------------------------------------------------------------------
@@ -299,7 +254,7 @@ class Campaign(RuleBasedStateMachine):
         *,
         retry: tuple[Retry, ...] = (),
         ids: tuple[str, ...] = (),
-        trouble: Trouble | None = None,
+        mishap: Mishap = ("", 0),
         task_timeout: float = 0.2,
     ) -> int | str:
         def when_planned() -> None:
@@ -312,11 +267,14 @@ class Campaign(RuleBasedStateMachine):
             self.person.rows(),
             retry=retry,
             retry_ids=ids,
-            trouble=trouble,
+            trouble=trouble_of(mishap),
             task_timeout=task_timeout,
             when_planned=when_planned,
         )
         assert before <= set(self.rig.files().values()), "a file has been overwritten"
+        if mishap[0] == "crash, no journal":
+            self.rig.lose_journal()
+        seen(f"command: {mishap[0] or 'undisturbed'}")
         seen(f"exit: {code}")
         look_around(self.rig)
         if code == 0:
@@ -327,14 +285,16 @@ class Campaign(RuleBasedStateMachine):
         for adopted in self.rig.adopt(self.person.rows(), ids):
             seen("a task adopted")
             for task in adopted.tasks:
-                sale = self.rig.service.task(task.task_id)
-                sale.adopted = True
-                sale.wanted = self.person.sheet[adopted.job.external_task_id]  # a person's word
+                self.rig.service.task(task.task_id).adopt(self.person.sheet[adopted.job.external_task_id])
+
+
+if not LONG:
+    seed(5)(Campaign)  # one search of many, which meets what the others meet and nearly everything else
 
 
 class TestCampaign(Campaign.TestCase):
     settings = settings(
-        max_examples=LONG or 30,
+        max_examples=LONG or 60,
         stateful_step_count=int(os.environ.get("MODEL_STEPS", "25")),
         deadline=None,
         derandomize=not LONG,

@@ -173,6 +173,28 @@ def test_a_task_that_failed(steps, message, why):
     assert (record.attempt.service_message, record.attempt.units_deducted) == (message, None)
 
 
+def test_an_ending_that_is_told_once_more_changes_nothing(connection, steps):
+    steps.enrol("a")
+    attempt = steps.run("a")
+    before = steps.record("a")
+
+    with pytest.raises(IllegalTransition, match="No ending of 'a' is awaited"):
+        steps.end(attempt)
+
+    assert steps.record("a") == before
+
+
+def test_an_ending_of_an_attempt_that_the_job_no_longer_speaks_of(connection, steps):
+    steps.enrol("a")
+    first = steps.fail("a")
+    steps.accept(steps.intend("a"))
+
+    with pytest.raises(IllegalTransition, match="No ending of 'a' is awaited"):
+        steps.end(first)
+
+    assert steps.state("a") is JobState.RUNNING
+
+
 def test_a_result_that_is_gone_before_it_was_fetched(connection, steps):
     steps.enrol("a")
     steps.end(steps.accept(steps.intend("a")))

@@ -67,3 +67,20 @@ async def test_released_is_as_if_never_reserved():
     budget.release("a")
     await budget.reserve("b", Decimal("5"))
     assert budget.committed == 5
+
+
+async def test_a_call_that_may_have_arrived_is_held_back_for_its_own_job_alone():
+    budget = Budget(Decimal("10"), Decimal("5"), {"a": Decimal("5")})
+    waiting = asyncio.create_task(budget.reserve("b", Decimal("6")))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await budget.reserve("a", Decimal("5"))  # it had not arrived: sent again, within what was held back for it
+    assert budget.committed == 5
+    budget.release("a")
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_reached_though_something_is_held_back_for_the_job_itself():
+    budget = Budget(Decimal("10"), Decimal("5"), {"a": Decimal("5")})
+    with pytest.raises(BudgetReached):
+        await budget.reserve("a", Decimal("11"))
