@@ -179,6 +179,37 @@ class Speech:
     voice_speed: Decimal = Decimal("1.0")
 
 
+class FitMode(StrEnum):
+    AUTO = "auto"  # what the service would refuse, and can be mended, is mended
+    OFF = "off"  # it is refused here
+
+
+class Pad(StrEnum):
+    """What fills the sides of a picture that is too long or too tall."""
+
+    BLUR = "blur"  # the picture itself, enlarged and blurred
+    COLOUR = "colour"  # the mean colour of its edges
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What may be done to a job's media so that the service takes them."""
+
+    mode: FitMode = FitMode.AUTO
+    trim: bool = False  # a recording that is too long is cut; else it is refused
+    pad: Pad | None = None  # a picture that is too long or too tall gets sides; None: it is refused
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A part of a picture in its pixels, as people see it: upright."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One video that should exist: one row of a manifest, defaults and templates applied.
@@ -198,6 +229,9 @@ class Job:
     mode: Mode = Mode.STD
     watermark: bool = False
     callback_url: str | None = None
+    fit: Fit = Fit()
+    captions: bool = False  # an .srt beside the video; only with `speech`
+    mouth: Box | None = None  # for previews: where the mouth is, when no face can be found
     tags: tuple[str, ...] = ()
     vars: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     location: Location = Location(file="")
@@ -243,6 +277,11 @@ def differing(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ..
 def attempt_id(external_task_id: str, number: int) -> str:
     """The id an attempt carries at the service: the job's own for the first, then `ID-r2`, `ID-r3` ..."""
     return external_task_id if number == 1 else f"{external_task_id}-r{number}"
+
+
+def captions_output(output: str) -> str:
+    """Where the captions of a video are put: `intro.mp4` -> `intro.srt`."""
+    return f"{output.rpartition('.')[0]}.srt"
 
 
 def watermark_output(output: str) -> str:

@@ -13,11 +13,16 @@ class ImageFacts:
     `width` and `height` are pixels as people see it, after the rotation its EXIF data asks for.
     """
 
-    format: str  # `jpeg`, `png`, `webp` ...
+    format: str  # `jpeg`, `png`, `webp`, `gif`, `bmp`, `tiff`, `avif`, `heif`
     width: int
     height: int
     bytes: int
     sha256: str
+    orientation: int = 1  # EXIF's, 1 to 8: how it lies in the file
+    colours: str = "RGB"  # Pillow's mode: `RGB`, `RGBA`, `L`, `LA`, `P`, `CMYK`, `I;16` ...
+    bits: int = 8  # a channel
+    transparent: bool = False
+    frames: int = 1  # more than one: it moves, or the file holds several pictures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,3 +40,4 @@ class AudioFacts:
     sample_rate: int  # Hz
     bytes: int
     sha256: str
+    silent: bool = False  # nothing louder than -60 dBFS is in it

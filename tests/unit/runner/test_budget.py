@@ -74,7 +74,9 @@ async def test_a_call_that_may_have_arrived_is_held_back_for_its_own_job_alone()
     waiting = asyncio.create_task(budget.reserve("b", Decimal("6")))
     await asyncio.sleep(0)
     assert not waiting.done()
-    await budget.reserve("a", Decimal("5"))  # it had not arrived: sent again, within what was held back for it
+    await budget.reserve(
+        "a", Decimal("5")
+    )  # it had not arrived: sent again, within what was held back for it
     assert budget.committed == 5
     budget.release("a")
     await asyncio.wait_for(waiting, 1)
