@@ -8,7 +8,7 @@ TEST_WORKERS ?= 2
 
 KILLS ?= 60
 
-.PHONY: demo test lint types wheel-test faults kill clean
+.PHONY: demo test lint types wheel-test faults kill media clean
 
 demo: $(INSTALLED)
 	$(BIN)/manifest-runner run examples/quickstart.yaml
@@ -34,6 +34,11 @@ faults: $(FOR_TESTS)
 # Real runs, killed again and again until their campaigns are done: no video twice, none lost, every total right.
 kill: $(FOR_TESTS)
 	$(BIN)/python -m benchmarks.kill --kills $(KILLS)
+
+# A shelf of awkward files: what each is, what was done to it, accepted or the problem. And previews to look at.
+media: $(FOR_TESTS)
+	$(BIN)/python tests/media_shelf/table.py
+	$(BIN)/python -m benchmarks.contact_sheet build/contact-sheet.png
 
 # The built wheel in a clean environment of its own: what users install, without the source tree beside it.
 wheel-test: $(FOR_TESTS)

@@ -22,7 +22,8 @@ ManifestRunnerError                 1   root; met bare only when there is a bug 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
@@ -51,9 +52,13 @@ class UsageError(ManifestRunnerError):
 
 
 class ManifestError(ManifestRunnerError):
-    """The manifest is wrong. `problems` holds every one that was found, in the order of the file."""
+    """The manifest is wrong. `problems` holds every one that was found, in the order of the file.
+
+    Of many that are of few kinds, the kinds are counted first.
+    """
 
     exit_code = 2
+    most_told: ClassVar[int] = 100
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         count = len(problems)
@@ -62,7 +67,21 @@ class ManifestError(ManifestRunnerError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n".join([self.what, *(str(problem) for problem in self.problems)])
+        groups = list(self._groups())
+        shown = self.problems[: 20 if groups else self.most_told]
+        left = len(self.problems) - len(shown)
+        more = [f"... and {left:,} more."] if left else []
+        mend = [self.mend] if self.mend else []
+        return "\n".join([self.what, *groups, *(str(problem) for problem in shown), *more, *mend])
+
+    def _groups(self) -> Iterator[str]:
+        """`412 rows: image smaller than 300 px (the first: rows.csv:7)`; nothing where each can be read by itself."""
+        counted = Counter(problem.kind for problem in self.problems if problem.kind)
+        if counted.total() <= 20:
+            return
+        for kind, count in counted.most_common():
+            first = next(problem for problem in self.problems if problem.kind == kind)
+            yield f"  {count:,} row{'' if count == 1 else 's'}: {kind} (the first: {first.location})"
 
 
 class MediaError(ManifestRunnerError):

@@ -157,6 +157,7 @@ class Problem:
     what: str
     mend: str = ""
     job: str | None = None  # external_task_id, where it is known
+    kind: str = ""  # what it is counted with: "image smaller than 300 px"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "what", printable(self.what))

@@ -1,13 +1,30 @@
-"""Canary keys: every test is given one to use, and fails when it turns up in a file or a log record afterwards."""
+"""What every test has: a canary key, and a media cache that is not the user's own.
+
+A test fails when its canary turns up in a file or a log record afterwards.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from canaries import CANARY, files_with_secrets, secrets_in
+
+CACHE = "MANIFEST_RUNNER_CACHE"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Also for the commands that tests start in processes of their own."""
+    before = os.environ.get(CACHE)
+    os.environ[CACHE] = str(tmp_path_factory.mktemp("media-cache"))
+    yield
+    os.environ.pop(CACHE, None)
+    if before is not None:
+        os.environ[CACHE] = before
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def command(*, ids: tuple[str, ...], everything: bool, take_over: bool, **option
     by_id = {job.external_task_id: job for job in campaign.manifest.jobs}
     if unknown := [key for key in ids if key not in by_id]:
         raise UsageError(f"The manifest has no job {unknown[0]!r}.", mend="Adopt jobs that it names.")
-    found = look_at_media(campaign.manifest, quiet=False, remote_service=False)
+    found = look_at_media(campaign.manifest, quiet=False, remote_service=False, skip_urls=True)
     variables = environment()
     account = account_of(campaign.manifest, options["base_url"], variables)
     with open_ledger(campaign.ledger, account=account, take_over=take_over) as ledger:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from manifest_runner.errors import ManifestError, UsageError
-from manifest_runner.models import Manifest, ServiceName, quantity_from
+from manifest_runner.models import Manifest, Problem, ServiceName, quantity_from
 
 if TYPE_CHECKING:
     import sqlite3
 
     from manifest_runner.media import Preflight
+    from manifest_runner.runner.plan import Step
+
+MOST_WARNINGS = 5  # told one by one
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -127,24 +131,74 @@ def _own(folder: Path, below: str, option: str) -> Path:
     return place
 
 
-def look_at_media(manifest: Manifest, *, quiet: bool, remote_service: bool) -> Preflight:
-    """Probe every job's media, with a bar on a terminal."""
+def media_options(command: F) -> F:
+    """What the commands that look at media can be told about how."""
+    return click.option(
+        "--skip-urls",
+        is_flag=True,
+        help="Don't look at what media URLs lead to: the service fetches them by itself.",
+    )(command)
+
+
+def look_at_media(
+    manifest: Manifest, *, quiet: bool, remote_service: bool, skip_urls: bool = False
+) -> Preflight:
+    """Probe every job's media, with a bar on a terminal; what is found is kept for the next command."""
     from tqdm import tqdm
 
-    from manifest_runner.media import preflight
+    from manifest_runner.media import open_cache, preflight
 
-    with tqdm(
-        total=len(manifest.jobs), desc="Checking media", unit="job", disable=quiet or None, leave=False
-    ) as bar:
+    with (
+        tqdm(
+            total=len(manifest.jobs), desc="Checking media", unit="job", disable=quiet or None, leave=False
+        ) as bar,
+        open_cache() as cache,
+    ):
         return preflight(
             manifest.jobs,
             manifest.folder,
-            progress=lambda count: _advance(bar, count),
+            progress=lambda count: advance(bar, count),
             remote_service=remote_service,
+            look_at_urls=not skip_urls,
+            cache=cache,
         )
 
 
-def _advance(bar: Any, count: int) -> None:
+@contextmanager
+def problems_kept(campaign: Campaign) -> Iterator[None]:
+    """Problems with media that end what is done within are written to problems.csv too, for whoever mends them."""
+    from manifest_runner.report.problems import forget_problems, write_problems
+
+    try:
+        yield
+    except ManifestError as error:
+        of_media = [problem for problem in error.problems if problem.kind]
+        if of_media:
+            file = write_problems(of_media, campaign.manifest.jobs, campaign.out)
+            error.mend = f"The rows concerned are in {file}."
+        raise
+    forget_problems(campaign.out)
+
+
+def warning_lines(found: Preflight, steps: Sequence[Step] | None = None) -> list[str]:
+    """What is strange about media, and taken: each where there are few, counted by kind where there are many.
+
+    With `steps`, of the jobs that they send: what is done is done.
+    """
+    warnings = found.warnings
+    if steps is not None:
+        sent = {step.external_task_id for step in steps if step.action.costs}
+        warnings = tuple(warning for warning in warnings if warning.job in sent)
+    if len(warnings) <= MOST_WARNINGS:
+        return [f"Note: {warning}" for warning in warnings]
+    counted = Counter(warning.kind for warning in warnings)
+    first = {warning.kind: warning for warning in reversed(warnings)}
+    return [
+        f"Note: {count:,} rows: {kind} (the first: {first[kind]})" for kind, count in counted.most_common()
+    ]
+
+
+def advance(bar: Any, count: int) -> None:
     bar.update(count)
 
 
@@ -203,8 +257,8 @@ def ledger_if_any(path: Path, account: str) -> Iterator[sqlite3.Connection | Non
         yield connection
 
 
-def problems_value(error: ManifestError) -> list[dict[str, Any]]:
-    """The problems for `--json`."""
+def problems_value(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    """Problems for `--json`."""
     return [
         {
             "file": problem.location.file,
@@ -212,8 +266,9 @@ def problems_value(error: ManifestError) -> list[dict[str, Any]]:
             "column": problem.location.column,
             "json_path": problem.location.json_path,
             "job": problem.job,
+            "kind": problem.kind or None,
             "what": problem.what,
             "mend": problem.mend,
         }
-        for problem in error.problems
+        for problem in problems
     ]

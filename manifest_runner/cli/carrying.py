@@ -1,21 +1,32 @@
-"""A plan carried out from the command line: asked about first, shown while it goes, told at the end."""
+"""A plan carried out from the command line: asked about first (`asking`), shown while it goes, told at the end
+(`telling`)."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from manifest_runner.cli.campaign import Campaign, load_campaign, look_at_media, notices
+from manifest_runner.cli.asking import ask_first, cost_range
+from manifest_runner.cli.campaign import (
+    Campaign,
+    advance,
+    load_campaign,
+    look_at_media,
+    media_options,
+    problems_kept,
+    warning_lines,
+)
 from manifest_runner.cli.service import account_of, environment, is_elsewhere, open_service
+from manifest_runner.cli.telling import altered, tell
 from manifest_runner.cli.terminal import say
-from manifest_runner.errors import Interrupted, ManifestRunnerError, NeedsPerson
-from manifest_runner.models import JobState, ServiceName, Units, units_text
+from manifest_runner.errors import Interrupted, LedgerError, ManifestRunnerError
+from manifest_runner.models import units_text
 
 if TYPE_CHECKING:
     from manifest_runner.ledger import Ledger
@@ -26,14 +37,14 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-RUN_OPTIONS = ("create_timeout", "task_timeout", "same_account", "take_over", "yes", "as_json")
+RUN_OPTIONS = ("create_timeout", "task_timeout", "same_account", "take_over", "yes", "as_json", "skip_urls")
 
 
 def run_options(command: F) -> F:
     """What every command that sends something can be told about how."""
     for decorate in reversed(
         (
+            media_options,
             click.option(
                 "--create-timeout",
                 type=click.FloatRange(0.1, 3600),
@@ -98,79 +109,64 @@ def carry(
     )
     variables = environment()
     remote = is_elsewhere(campaign.manifest, options["base_url"], variables)
-    found = look_at_media(campaign.manifest, quiet=flags["as_json"], remote_service=remote)
+    found = look_at_media(
+        campaign.manifest, quiet=flags["as_json"], remote_service=remote, skip_urls=flags["skip_urls"]
+    )
     account = account_of(campaign.manifest, options["base_url"], variables)
     with open_ledger(campaign.ledger, account=account, take_over=flags["take_over"]) as ledger:
-        steps = ledger.read(
-            lambda connection: survey(
-                campaign.manifest, found, connection, campaign.out, retry=retry, retry_ids=retry_ids
+        with problems_kept(campaign):
+            steps = ledger.read(
+                lambda connection: survey(
+                    campaign.manifest, found, connection, campaign.out, retry=retry, retry_ids=retry_ids
+                )
             )
-        )
+        for line in warning_lines(found, steps):
+            say(line, err=True)
         enrol(ledger, campaign.manifest.campaign, campaign.manifest.jobs, steps)
         chosen = choose(steps) if choose else steps
         committed = ledger.read(queries.spend, campaign.manifest.campaign).committed
         ask_first(campaign, chosen, committed, yes=flags["yes"])
-        outcome = work(campaign, chosen, ledger, how, options["base_url"], variables)
+        opening = open_service(campaign, options["base_url"], variables)
+        outcome = work(campaign, chosen, ledger, how, opening)
         outcome.problems += altered(steps)
         return tell(campaign, ledger, account, outcome, as_json=flags["as_json"])
 
 
-def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, yes: bool) -> None:
-    """On a terminal, before something that costs money is sent: what, about how much, and whether it shall be.
-
-    `committed` is what the campaign has spent or holds back so far.
-    """
-    from manifest_runner.runner.decide import Action
-
-    manifest = campaign.manifest
-    sending = [step for step in steps if step.action in (Action.SEND, Action.RESOLVE)]
-    for line in notices(manifest):
-        say(line, err=True)
-    if yes or not sending or manifest.service.name is ServiceName.SANDBOX or not sys.stdin.isatty():
-        return
-    budget = (
-        f"the budget is {units_text(manifest.budget_units)}, of which {units_text(committed)} are spent or held back"
-        if manifest.budget_units is not None
-        else "no budget"
-    )
-    count = f"{len(sending)} video{'' if len(sending) == 1 else 's'}"
-    if not click.confirm(f"Send {count} for {cost_range(steps)} ({budget})?", err=True):
-        raise Interrupted("Nothing was sent.", mend="The jobs stay as they are.")
-
-
-def altered(steps: Sequence[Step]) -> list[str]:
-    """What is to be said of videos that are done, but no longer the files that were fetched."""
-    from manifest_runner.runner.decide import Action
-
-    return [
-        f"{step.external_task_id}: {step.why}"
-        for step in steps
-        if step.action is Action.HOLD
-        and step.record is not None
-        and step.record.state is JobState.DONE
-        and not step.changed
-    ]
-
-
-def cost_range(steps: Sequence[Step]) -> str:
-    """`about 2.8 to 4.4 units`, of everything that the plan may send."""
-    costs = [step.estimate for step in steps if step.estimate]
-    low, high = (
-        units_text(sum(units, Decimal(0)))
-        for units in ((cost.low for cost in costs), (cost.high for cost in costs))
-    )
-    return f"about {high} units" if low == high else f"about {low} to {high} units"
-
-
-def work(  # noqa: PLR0917 - called once, in this order
+def work(
     campaign: Campaign,
     steps: Sequence[Step],
     ledger: Ledger,
     how: RunOptions,
-    asked: str | None,
-    variables: dict[str, str],
+    opening: AbstractContextManager[Service],
 ) -> Outcome:
-    """Carry the plan out; no service is asked, and no sandbox started, when there is nothing to do."""
+    """Carry the plan out at the service that `opening` gives, and write the captions that are missing.
+
+    The service is not entered when there is nothing to do: then nobody is asked, and no sandbox started.
+    """
+    outcome = _work(campaign, steps, ledger, how, opening)
+    if not isinstance(outcome.stopped, Interrupted | LedgerError):
+        outcome.problems += _write_captions(campaign, ledger)
+    return outcome
+
+
+def _write_captions(campaign: Campaign, ledger: Ledger) -> list[str]:
+    from tqdm import tqdm
+
+    from manifest_runner.runner.captions import caption_all
+
+    with tqdm(desc="Captions", unit="video", disable=None, leave=False) as bar:
+        return caption_all(
+            campaign.manifest.jobs, ledger, campaign.out, progress=lambda count: advance(bar, count)
+        )
+
+
+def _work(
+    campaign: Campaign,
+    steps: Sequence[Step],
+    ledger: Ledger,
+    how: RunOptions,
+    opening: AbstractContextManager[Service],
+) -> Outcome:
     from manifest_runner.runner.conduct import Outcome
     from manifest_runner.runner.decide import Action
 
@@ -178,7 +174,7 @@ def work(  # noqa: PLR0917 - called once, in this order
     if not todo:
         return Outcome()
     try:
-        with open_service(campaign, asked, variables) as service:
+        with opening as service:
             _announce(campaign, todo, service)
             return asyncio.run(_with_progress(campaign, steps, ledger, service, how))
     except ManifestRunnerError as error:
@@ -219,57 +215,3 @@ def _announce(campaign: Campaign, todo: Sequence[Step], service: Service) -> Non
     budget = f", budget {units_text(manifest.budget_units)}" if manifest.budget_units is not None else ""
     cost = f", {cost_range(todo)}{budget}" if counts["send"] else ""
     say(f"{manifest.campaign} on {where}: {what}{cost}.", err=True)
-
-
-def tell(campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *, as_json: bool) -> int:
-    """Write the reports, say what happened, and return the exit code."""
-    from manifest_runner.ledger import queries
-    from manifest_runner.media import DEFAULT_RATES
-    from manifest_runner.report import collect, summary_lines, write_json, write_reports
-    from manifest_runner.runner.run import exit_code
-
-    name = campaign.manifest.campaign
-    unfinished = ledger.read(queries.unfinished, name)
-    if outcome.stopped is not None:
-        say(f"Stopped: {outcome.stopped}", err=True)
-    with ledger.read(
-        collect,
-        name,
-        rates=DEFAULT_RATES,
-        manifest_name=campaign.manifest.path.name,
-        service=account,
-    ) as report:
-        try:
-            files = write_reports(report, campaign.out)
-        except NeedsPerson as error:  # the same full disk, perhaps, that the run met: both are told
-            files, outcome.stopped = None, outcome.stopped or error
-            say(f"! {error}", err=True)
-        if as_json:
-            write_json(report, sys.stdout)
-        else:
-            say("\n".join(summary_lines(report, files)))
-    say(calls_line(outcome, unfinished), err=as_json)
-    for problem in outcome.problems:
-        say(f"! {problem}", err=True)
-    return exit_code(outcome, unfinished)
-
-
-def calls_line(outcome: Outcome, unfinished: int) -> str:
-    """How many paid calls left in this run, and what is known of them. Those that made no task cost nothing."""
-    spoken = f" {_calls(outcome.speech_calls, 'text-to-speech')} made." if outcome.speech_calls else ""
-    if outcome.create_calls:
-        line = f"{_calls(outcome.create_calls, 'create')} made in this run"
-        if outcome.tasks_created != outcome.create_calls:
-            line += f"; {outcome.tasks_created} of them made a task"
-        if outcome.calls_in_doubt:
-            line += (
-                f"; of {outcome.calls_in_doubt} it is not known yet, and it may be billed: the next run asks"
-            )
-        return f"{line}.{spoken}"
-    if not unfinished:
-        return f"Nothing was left to send: every job is done. No create call was made.{spoken}"
-    return f"No create call was made in this run.{spoken}"
-
-
-def _calls(count: int, kind: str) -> str:
-    return f"{count} {kind} call{'' if count == 1 else 's'}"

@@ -16,6 +16,7 @@ COMMANDS = (
     "init",
     "validate",
     "plan",
+    "rehearse",
     "run",
     "retry",
     "adopt",
@@ -47,6 +48,7 @@ def main() -> None:
 
     \b
     Start with:  manifest-runner init my-campaign
+                 manifest-runner rehearse my-campaign/campaign.yaml
                  manifest-runner run my-campaign/campaign.yaml
     """
 

@@ -15,7 +15,10 @@ from manifest_runner.cli.campaign import (
     ledger_if_any,
     load_campaign,
     look_at_media,
+    media_options,
     notices,
+    problems_kept,
+    warning_lines,
 )
 from manifest_runner.cli.service import account_of, environment, is_elsewhere
 from manifest_runner.cli.terminal import say
@@ -29,6 +32,7 @@ SIGNS = {"send": "+", "resolve": "?", "watch": "~", "fetch": "<", "restore": "="
 
 @click.command("plan")
 @campaign_options
+@media_options
 @click.option(
     "--retry",
     multiple=True,
@@ -36,7 +40,7 @@ SIGNS = {"send": "+", "resolve": "?", "watch": "~", "fetch": "<", "restore": "="
     help="Plan to send these again, as new attempts that are paid anew. Can be given several times.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def command(retry: tuple[str, ...], as_json: bool, **options: Any) -> int:
+def command(retry: tuple[str, ...], as_json: bool, skip_urls: bool, **options: Any) -> int:
     """Show what a run would do with each job of MANIFEST, and what it would cost. Sends nothing."""
     from manifest_runner.ledger import queries
     from manifest_runner.runner.decide import Retry
@@ -45,9 +49,9 @@ def command(retry: tuple[str, ...], as_json: bool, **options: Any) -> int:
     campaign = load_campaign(**options)
     variables = environment()
     remote = is_elsewhere(campaign.manifest, options["base_url"], variables)
-    found = look_at_media(campaign.manifest, quiet=as_json, remote_service=remote)
+    found = look_at_media(campaign.manifest, quiet=as_json, remote_service=remote, skip_urls=skip_urls)
     account = account_of(campaign.manifest, options["base_url"], variables)
-    with ledger_if_any(campaign.ledger, account) as connection:
+    with ledger_if_any(campaign.ledger, account) as connection, problems_kept(campaign):
         steps = survey(
             campaign.manifest, found, connection, campaign.out, retry=[Retry(kind) for kind in retry]
         )
@@ -56,7 +60,8 @@ def command(retry: tuple[str, ...], as_json: bool, **options: Any) -> int:
     if as_json:
         say(json.dumps(plan_value(campaign.manifest.campaign, account, steps, left), indent=2))
         return 0
-    for line in [*plan_lines(steps), *budget_lines(steps, left), *notices(campaign.manifest)]:
+    lines = [*plan_lines(steps), *budget_lines(steps, left), *warning_lines(found, steps)]
+    for line in [*lines, *notices(campaign.manifest)]:
         say(line)
     say(f"The service: {account}.")
     return 0
@@ -77,6 +82,7 @@ def plan_value(campaign: str, service: str, steps: Sequence[Step], left: Decimal
                 "why": step.why,
                 "changed": list(step.changed),
                 "output": step.output,
+                "fitting": _fitting(step),
                 "units_estimated": _likely(step),
                 "units_low": units_text(step.estimate.low) if step.estimate else None,
                 "units_high": units_text(step.estimate.high) if step.estimate else None,
@@ -89,10 +95,12 @@ def plan_value(campaign: str, service: str, steps: Sequence[Step], left: Decimal
 def plan_lines(steps: Sequence[Step]) -> list[str]:
     """The plan for people: a line a job, then the sum."""
     width = max((len(step.external_task_id) for step in steps), default=0)
-    lines = [
-        f"{SIGNS[step.action]} {step.action.value:<7} {step.external_task_id:<{width}}  {_cost(step)}{step.why}"
-        for step in steps
-    ]
+    lines = []
+    for step in steps:
+        lines.append(
+            f"{SIGNS[step.action]} {step.action.value:<7} {step.external_task_id:<{width}}  {_cost(step)}{step.why}"
+        )
+        lines += [f"{'':<10}{name}: {what}" for name, what in _fitting(step).items()]
     counts = Counter(step.action.value for step in steps)
     units = _range(steps)
     lines.append(", ".join(f"{counts[action]} to {action}" for action in SIGNS if counts[action]) + ".")
@@ -121,6 +129,11 @@ def _cost(step: Step) -> str:
     if step.estimate.expected is None:
         return f"up to {high} units (length unknown): "
     return f"{low} to {high} units: " if low != high else f"{high} units: "
+
+
+def _fitting(step: Step) -> dict[str, str]:
+    """What will be done to the media before they are sent."""
+    return step.media.fitting if step.media and step.action.costs else {}
 
 
 def _likely(step: Step) -> str | None:

@@ -148,3 +148,19 @@ def open_service(campaign: Campaign, asked: str | None, variables: dict[str, str
         return
     credentials = credentials_from(variables)
     yield Service(base_url=address, credentials=credentials, key_id=key_fingerprint(credentials))
+
+
+@contextmanager
+def open_rehearsal(state: Path, *, slots: int) -> Iterator[Service]:
+    """A sandbox of its own over the folder `state`, whatever the manifest, the command line or the environment name.
+
+    Neither an address nor a key is asked of anybody: both are the ones that the sandbox was just started with.
+    """
+    from manifest_runner.runner.run import Service
+    from manifest_runner.sandbox import start_sandbox
+    from manifest_runner.service import credentials_from
+
+    with start_sandbox(state, slots=slots, workers=os.cpu_count() or 1) as sandbox:
+        yield Service(
+            base_url=sandbox.base_url, credentials=credentials_from(sandbox.environment), local=True
+        )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,41 +12,69 @@ from manifest_runner.cli.campaign import (
     campaign_options,
     load_campaign,
     look_at_media,
+    media_options,
     notices,
+    problems_kept,
     problems_value,
+    warning_lines,
 )
 from manifest_runner.cli.service import environment, is_elsewhere
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestError
 
+if TYPE_CHECKING:
+    from manifest_runner.media import Preflight
+
 
 @click.command("validate")
 @campaign_options
+@media_options
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def command(as_json: bool, **options: Any) -> int:
-    """Check MANIFEST and its media; send nothing. Every problem is listed, with its place and its mend."""
-    from manifest_runner.manifest import told
+def command(as_json: bool, skip_urls: bool, **options: Any) -> int:
+    """Check MANIFEST and its media; send nothing. Every problem is listed, with its place and its mend.
 
+    What can be made to fit is no problem. Rows whose media can't be used are also written to problems.csv in the
+    campaign's output folder.
+    """
     try:
         campaign = load_campaign(**options)
         remote = is_elsewhere(campaign.manifest, options["base_url"], environment())
-        found = look_at_media(campaign.manifest, quiet=as_json, remote_service=remote)
-        if found.problems:
-            raise ManifestError(told(found.problems))
+        found = look_at_media(campaign.manifest, quiet=as_json, remote_service=remote, skip_urls=skip_urls)
+        with problems_kept(campaign):
+            if found.problems:
+                raise ManifestError(found.problems)
     except ManifestError as error:
         if not as_json:
             raise
-        say(json.dumps({"valid": False, "problems": problems_value(error)}, indent=2))
+        say(json.dumps({"valid": False, "problems": problems_value(error.problems)}, indent=2))
         return error.exit_code
     manifest = campaign.manifest
     if as_json:
-        value = {"valid": True, "campaign": manifest.campaign, "jobs": len(manifest.jobs), "problems": []}
+        value = {
+            "valid": True,
+            "campaign": manifest.campaign,
+            "jobs": len(manifest.jobs),
+            "problems": [],
+            "warnings": problems_value(found.warnings),
+        }
         say(json.dumps(value, indent=2))
     else:
         say(f"{manifest.path} is valid: campaign {manifest.campaign}, {_count(len(manifest.jobs))}.")
-        for line in notices(manifest):
+        for line in [*fitting_lines(found), *warning_lines(found), *notices(manifest)]:
             say(line)
     return 0
+
+
+def fitting_lines(found: Preflight) -> list[str]:
+    """How many pictures and recordings will be made to fit, and where to read what is done to each."""
+    counted = Counter(name for media in found.media.values() for name in media.fitting)
+    if not counted:
+        return []
+    images, sounds = (
+        f"{counted[name]:,} {word}{'' if counted[name] == 1 else 's'}"
+        for name, word in (("image", "picture"), ("sound_file", "recording"))
+    )
+    return [f"To be made to fit: {images}, {sounds} (`plan` says what is done to each)."]
 
 
 def _count(jobs: int) -> str:

@@ -3,7 +3,7 @@
 All SQL of the runner is in this package.
 """
 
-from manifest_runner.ledger import adoption, enrolment, ownership, queries, speeches, writes
+from manifest_runner.ledger import adoption, enrolment, ownership, queries, results, speeches, writes
 from manifest_runner.ledger.connection import RESTORE, open_for_reading
 from manifest_runner.ledger.ledger import Ledger, open_ledger
 from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner, SpeechRecord
@@ -22,6 +22,7 @@ __all__ = [
     "open_ledger",
     "ownership",
     "queries",
+    "results",
     "speeches",
     "writes",
 ]

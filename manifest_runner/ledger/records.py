@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -43,6 +43,7 @@ class AttemptRecord:
     earlier_parts: Mapping[str, str] | None = (
         None  # of an earlier POST with this id that may still have arrived
     )
+    fitted: Mapping[str, str] = field(default_factory=dict)  # what was done to its media, by the field's name
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> AttemptRecord:
@@ -53,6 +54,7 @@ class AttemptRecord:
             fingerprint=row["fingerprint"],
             fingerprint_parts=json.loads(row["fingerprint_parts"]),
             earlier_parts=json.loads(row["earlier_parts"]) if row["earlier_parts"] else None,
+            fitted=json.loads(row["fitted"]),
             intent_at=utc_from(row["intent_at"]),
             clock_skew=timedelta(seconds=row["clock_skew"]) if row["clock_skew"] is not None else None,
             sent_at=utc_from(row["sent_at"]),
@@ -99,6 +101,7 @@ class JobRecord:
     current: str | None = (
         None  # the attempt that the state speaks of; None where older versions wrote it: the newest
     )
+    captions_file: str | None = None
     attempts: tuple[AttemptRecord, ...] = ()
 
     @property
@@ -131,6 +134,7 @@ class JobRecord:
             line=row["line"],
             changed=tuple(json.loads(row["changed"])),
             current=row["current"],
+            captions_file=row["captions_file"],
             attempts=tuple(attempts),
         )
 

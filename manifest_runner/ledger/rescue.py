@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from manifest_runner.errors import LedgerError
-from manifest_runner.ledger import speeches, writes
+from manifest_runner.ledger import results, speeches, writes
 from manifest_runner.ledger.transitions import IllegalTransition
 from manifest_runner.models import JobState, ServiceStatus, utc_from, utc_text
 
@@ -35,13 +35,15 @@ _WRITES: dict[str, Callable[..., Any]] = {
         writes.accepted,
         writes.not_created,
         writes.ended,
-        writes.kept,
-        writes.expired,
+        results.kept,
+        results.expired,
         speeches.made,
         speeches.not_made,
     )
 }
-_VALUES: dict[str, Any] = {kind.__name__: kind for kind in (writes.Acceptance, writes.Ending, writes.Keeping)}
+_VALUES: dict[str, Any] = {
+    kind.__name__: kind for kind in (writes.Acceptance, writes.Ending, results.Keeping)
+}
 _WORDS: dict[str, Any] = {kind.__name__: kind for kind in (JobState, ServiceStatus)}
 
 

@@ -137,7 +137,13 @@ ALTER TABLE attempts ADD COLUMN earlier_parts TEXT;
 ALTER TABLE jobs ADD COLUMN current TEXT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = """
+ALTER TABLE attempts ADD COLUMN fitted TEXT NOT NULL DEFAULT '{}';
+
+ALTER TABLE jobs ADD COLUMN captions_file TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 """MIGRATIONS[n] brings a ledger of version n to version n + 1."""
 
 CURRENT_VERSION = len(MIGRATIONS)

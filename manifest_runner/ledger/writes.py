@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -38,6 +38,7 @@ class Intent:
     units_reserved: Units
     clock_skew: timedelta | None = None  # service's clock minus ours, where it was measured
     key_id: str | None = None
+    fitted: Mapping[str, str] = field(default_factory=dict)  # what was done to its media, by the field's name
     why: str
 
 
@@ -69,18 +70,6 @@ class Ending:
     ended_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Keeping:
-    """The video is on disk. File names are relative to the campaign's output folder."""
-
-    attempt_id: str
-    file: str
-    watermark_file: str | None
-    sha256: str
-    bytes: int
-    video_seconds: Decimal
-
-
 def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     """Commit that a create call for this job is about to leave. Must be durable before it does.
 
@@ -99,12 +88,12 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     move(connection, key, JobState.SUBMITTING, intent.why, attempt_id=identity)
     connection.execute(
         "INSERT INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts, intent_at,"
-        " sent_at, posts, settle_seconds, units_reserved, key_id, clock_skew, earlier_parts)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)"
+        " sent_at, posts, settle_seconds, units_reserved, key_id, clock_skew, earlier_parts, fitted)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (external_task_id, number) DO UPDATE SET fingerprint = excluded.fingerprint,"
         " fingerprint_parts = excluded.fingerprint_parts, sent_at = excluded.sent_at, posts = posts + 1,"
         " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved,"
-        " key_id = excluded.key_id, earlier_parts = excluded.earlier_parts",
+        " key_id = excluded.key_id, earlier_parts = excluded.earlier_parts, fitted = excluded.fitted",
         (
             identity,
             key,
@@ -118,6 +107,7 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
             intent.key_id,
             intent.clock_skew.total_seconds() if intent.clock_skew is not None else None,
             json.dumps(dict(earlier), sort_keys=True) if earlier is not None else None,
+            json.dumps(dict(intent.fitted), sort_keys=True),
         ),
     )
     connection.execute(
@@ -181,8 +171,8 @@ def a_new_video_comes(
 ) -> None:
     """The job speaks of this attempt now, and of no earlier video."""
     connection.execute(
-        "UPDATE jobs SET current = ?, changed = ?, file = NULL, watermark_file = NULL, sha256 = NULL, bytes = NULL,"
-        " fetched_at = NULL WHERE external_task_id = ?",
+        "UPDATE jobs SET current = ?, changed = ?, file = NULL, watermark_file = NULL, captions_file = NULL,"
+        " sha256 = NULL, bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
         (attempt.attempt_id, json.dumps(list(changed)), attempt.external_task_id),
     )
 
@@ -275,61 +265,6 @@ def ended(connection: sqlite3.Connection, ending: Ending) -> None:
             units_column(ending.units_deducted),
             ending.attempt_id,
         ),
-    )
-
-
-def restored(connection: sqlite3.Connection, identity: str, job: Job, *, here: bool) -> None:
-    """The row went back to what an earlier attempt was paid for: it is done if its video is here, else rendered."""
-    why = f"its row is again what {identity} was made from, which is paid"
-    move(
-        connection,
-        job.external_task_id,
-        JobState.DONE if here else JobState.RENDERED,
-        why,
-        attempt_id=identity,
-    )
-    connection.execute(
-        "UPDATE jobs SET current = ?, changed = '[]', mode = ?, watermark = ? WHERE external_task_id = ?",
-        (identity, *paid_columns(job), job.external_task_id),
-    )
-
-
-def kept(connection: sqlite3.Connection, keeping: Keeping) -> None:
-    """rendered -> done: the video is on disk, verified. From done or expired: fetched after all, or once more."""
-    attempt = attempt_of(connection, keeping.attempt_id)
-    move(
-        connection,
-        attempt.external_task_id,
-        JobState.DONE,
-        f"the video is at {keeping.file}",
-        attempt_id=keeping.attempt_id,
-    )
-    connection.execute(
-        "UPDATE jobs SET file = ?, watermark_file = ?, sha256 = ?, bytes = ?, fetched_at = ?"
-        " WHERE external_task_id = ?",
-        (
-            keeping.file,
-            keeping.watermark_file,
-            keeping.sha256,
-            keeping.bytes,
-            utc_text(utc_now()),
-            attempt.external_task_id,
-        ),
-    )
-    connection.execute(
-        "UPDATE attempts SET video_seconds = ? WHERE attempt_id = ?",
-        (str(keeping.video_seconds), keeping.attempt_id),
-    )
-
-
-def expired(connection: sqlite3.Connection, identity: str, why: str) -> None:
-    """rendered or done -> expired: it was paid for, and neither the service nor this disk has it any more."""
-    attempt = attempt_of(connection, identity)
-    move(connection, attempt.external_task_id, JobState.EXPIRED, why, attempt_id=identity)
-    connection.execute(
-        "UPDATE jobs SET file = NULL, watermark_file = NULL, sha256 = NULL, bytes = NULL, fetched_at = NULL"
-        " WHERE external_task_id = ?",
-        (attempt.external_task_id,),
     )
 
 

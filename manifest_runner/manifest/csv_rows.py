@@ -2,7 +2,8 @@
 
 The header names a job's fields (`speech.text` for nested ones); every other column becomes a var under its heading
 as written. The delimiter is the one of comma, semicolon and tab that the header fits best. An empty cell means *not
-given*. Blank lines are skipped. `tags` are split at `|`, or at commas where a cell has no `|`.
+given*. Blank lines are skipped. `tags` are split at `|`, or at commas where a cell has no `|`; `preview.mouth` holds
+four numbers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -78,6 +79,17 @@ def split_tags(cell: str) -> list[str]:
     return [tag.strip() for tag in cell.split("|" if "|" in cell else ",") if tag.strip()]
 
 
+def split_numbers(cell: str) -> list[str]:
+    """`310, 440, 120, 50` and `310 440 120 50` are four numbers, whatever they are worth."""
+    return cell.replace(",", " ").replace(";", " ").split()
+
+
+_LISTS: dict[tuple[str, ...], Callable[[str], list[str]]] = {
+    ("tags",): split_tags,
+    ("preview", "mouth"): split_numbers,
+}
+
+
 def _is_field(name: str) -> bool:
     parent, _, child = name.partition(".")
     return child in nested_fields().get(parent, ()) if child else name in field_names()
@@ -139,7 +151,7 @@ def _job(headings: list[Heading], cells: list[str]) -> dict[str, Any]:
     for heading, cell in zip(headings, cells, strict=True):
         if not cell.strip():
             continue
-        value: Any = split_tags(cell) if heading.path == ("tags",) else cell
+        value: Any = _LISTS[heading.path](cell) if heading.path in _LISTS else cell
         if len(heading.path) == 1:
             job[heading.path[0]] = value
         else:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from manifest_runner.manifest.csv_places import Cell
 from manifest_runner.manifest.enough import ENOUGH
 from manifest_runner.manifest.guesses import guessed_field, is_id
-from manifest_runner.manifest.schemas import field_names, nested_fields
+from manifest_runner.manifest.schemas import field_names, nested_fields, short_fields
 from manifest_runner.manifest.templates import mentioned
 from manifest_runner.manifest.text import shown
 from manifest_runner.models import Location, Problem
@@ -59,11 +59,14 @@ def read_headings(
 
 def _columns() -> dict[str, tuple[str, ...]]:
     """Every heading that names a field, with the way to its value."""
-    nested = nested_fields()
+    nested, short = nested_fields(), short_fields()
     columns: dict[str, tuple[str, ...]] = {}
     for name in field_names():
         if name in nested:
-            columns |= {f"{name}.{child}": (name, child) for child in nested[name]}
+            columns |= {
+                name if short.get(name) == child else f"{name}.{child}": (name, child)
+                for child in nested[name]
+            }
         elif name != "vars":
             columns[name] = (name,)
     return columns
@@ -78,7 +81,7 @@ def _fault(name: str, number: int, fields: dict[str, tuple[str, ...]]) -> tuple[
     if name == "vars":
         return "`vars` can't be a column.", "Give each value a column of its own, named as you like."
     if name not in fields and parent in nested:
-        known = ", ".join(f"`{parent}.{child}`" for child in nested[parent])
+        known = ", ".join(f"`{column}`" for column, path in fields.items() if path[0] == parent)
         return f"`{shown(name)}` is no field.", f"The columns are {known}."
     return None
 

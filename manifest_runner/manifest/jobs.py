@@ -12,14 +12,27 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from manifest_runner.manifest.defaults import with_defaults
+from manifest_runner.manifest.defaults import SOUNDS, with_defaults
 from manifest_runner.manifest.filling import Scope
 from manifest_runner.manifest.identity import made_id
 from manifest_runner.manifest.outputs import path_fault
 from manifest_runner.manifest.rows import Common, Row
 from manifest_runner.manifest.text import shown
 from manifest_runner.manifest.wording import Fault, faults_in
-from manifest_runner.models import Job, Location, Mode, Problem, Speech, units_text, watermark_output
+from manifest_runner.models import (
+    Box,
+    Fit,
+    FitMode,
+    Job,
+    Location,
+    Mode,
+    Pad,
+    Problem,
+    Speech,
+    captions_output,
+    units_text,
+    watermark_output,
+)
 
 _USUAL_SPEED = Decimal("1.0")
 _UNKNOWN_ID = "id"  # stands in for an id that can't be made yet, so that the rest of a path can be checked
@@ -32,7 +45,7 @@ class Completed:
     row: Row
     external_task_id: str | None
     made: bool = False  # the id is ours
-    outputs: tuple[str, ...] = ()  # the video's path, and that of its watermarked copy
+    outputs: tuple[str, ...] = ()  # the paths of the video, its watermarked copy, its captions
     job: Job | None = None
     problems: list[Problem] = field(default_factory=list)
 
@@ -55,9 +68,20 @@ def complete(row: Row, common: Common) -> Completed:
     formless = _check(content, row, common, result)
     if "output" in content and "output" not in formless:
         _check_output(content, result)
+    if row.data.get("captions") == "srt" and doubtful.isdisjoint(SOUNDS) and "speech" not in content:
+        result.problems.append(_nothing_to_caption(row))
     if not doubtful and not result.problems:
         result.job = _job(content, row)
     return result
+
+
+def _nothing_to_caption(row: Row) -> Problem:
+    return Problem(
+        location=row.where("captions"),
+        what="There is no text to make captions of: this job's sound is no `speech`.",
+        mend="Leave `captions` out, or have a text spoken.",
+        job=row.external_task_id,
+    )
 
 
 def _fill_texts(content: dict[str, Any], row: Row, common: Common, problems: list[Problem]) -> None:
@@ -101,7 +125,9 @@ def _check_output(content: dict[str, Any], result: Completed) -> None:
             Problem(location=location, what=what, mend=fault[1], job=result.external_task_id)
         )
     elif result.external_task_id is not None:
-        result.outputs = (path, watermark_output(path)) if _watermark(content) else (path,)
+        copies = (watermark_output(path),) if _watermark(content) else ()
+        captions = (captions_output(path),) if _captions(content) else ()
+        result.outputs = (path, *copies, *captions)
 
 
 def _check(content: dict[str, Any], row: Row, common: Common, result: Completed) -> set[str | int]:
@@ -160,6 +186,10 @@ def _watermark(content: dict[str, Any]) -> bool:
     return bool(content.get("watermark_info", {}).get("enabled", False))
 
 
+def _captions(content: dict[str, Any]) -> bool:
+    return content.get("captions") == "srt" and "speech" in content
+
+
 def _job(content: dict[str, Any], row: Row) -> Job:
     speech = content.get("speech")
     return Job(
@@ -173,6 +203,9 @@ def _job(content: dict[str, Any], row: Row) -> Job:
         mode=Mode(content.get("mode", Mode.STD)),
         watermark=_watermark(content),
         callback_url=content.get("callback_url"),
+        fit=_fit(content.get("fit", {})),
+        captions=_captions(content),
+        mouth=Box(*map(int, content["preview"]["mouth"])) if content.get("preview") else None,
         tags=tuple(content.get("tags", ())),
         vars=MappingProxyType(dict(content.get("vars", {}))),
         location=row.where(),
@@ -186,6 +219,14 @@ def _speech(written: dict[str, Any]) -> Speech:
         voice_id=written["voice_id"],
         voice_language=written["voice_language"],
         voice_speed=Decimal(written.get("voice_speed", _USUAL_SPEED)),
+    )
+
+
+def _fit(written: dict[str, Any]) -> Fit:
+    return Fit(
+        mode=FitMode(written.get("mode", FitMode.AUTO)),
+        trim=written.get("trim", False),
+        pad=Pad(written["pad"]) if "pad" in written else None,
     )
 
 

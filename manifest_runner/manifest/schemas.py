@@ -79,7 +79,20 @@ def field_names() -> tuple[str, ...]:
 def nested_fields() -> dict[str, tuple[str, ...]]:
     """The fields of a job that have named fields of their own: `{"speech": ("text", ...), ...}`."""
     properties = load_schema("job")["properties"]
-    return {name: tuple(rule["properties"]) for name, rule in properties.items() if "properties" in rule}
+    rules = {name: _as_object(rule) for name, rule in properties.items()}
+    return {name: tuple(rule["properties"]) for name, rule in rules.items() if "properties" in rule}
+
+
+def short_fields() -> dict[str, str]:
+    """The fields of a job that a plain word can stand for, each with the named field that the word is."""
+    properties = load_schema("job")["properties"]
+    choices = {name: rule for name, rule in properties.items() if "oneOf" in rule}
+    return {name: next(iter(_as_object(rule)["properties"])) for name, rule in choices.items()}
+
+
+def _as_object(rule: dict[str, Any]) -> dict[str, Any]:
+    """The rule, or of a choice the branch with named fields."""
+    return next((branch for branch in rule.get("oneOf", ()) if "properties" in branch), rule)
 
 
 def typed(value: Any, schema: dict[str, Any]) -> Any:

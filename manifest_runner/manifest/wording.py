@@ -183,6 +183,8 @@ def _single(complaint: _Complaint) -> tuple[str, str]:
             what, mend = f"{label} must be at least {demand}{found}.", "Raise it."
         case "maximum":
             what, mend = f"{label} must be at most {demand}{found}.", "Lower it."
+        case "minItems" | "maxItems" if demand > 1:
+            what, mend = f"{label} must list {demand} values, and lists {len(value)}.", "Correct it."
         case "minItems":
             what, mend = "There are no jobs.", "Add at least one."
         case "uniqueItems":

@@ -1,11 +1,12 @@
 """From a reference in a manifest to media that are probed, checked and ready to send.
 
-parse_reference -> read -> probe -> limits -> fingerprint        (preflight does these for all jobs)
-                                            -> ready_to_send     (just before a job is sent)
+parse_reference -> opened -> probe -> fitting -> fingerprint     (preflight does these for all jobs)
+                                      fitting -> Encoder         (just before a job is sent)
 """
 
-from manifest_runner.media.audio_probe import probe_audio
-from manifest_runner.media.encode import ready_to_send
+from manifest_runner.media.captions.cues import caption_cues, srt_text
+from manifest_runner.media.captions.pauses import find_pauses
+from manifest_runner.media.encode import Encoder, Ready
 from manifest_runner.media.estimate import (
     DEFAULT_RATES,
     Estimate,
@@ -15,45 +16,44 @@ from manifest_runner.media.estimate import (
 )
 from manifest_runner.media.facts import AudioFacts, ImageFacts
 from manifest_runner.media.fingerprint import fingerprint, fingerprint_parts
-from manifest_runner.media.image_probe import probe_image
-from manifest_runner.media.limits import audio_problems, image_problems
+from manifest_runner.media.limits import AUDIO_MIN_SECONDS, audio_problems, image_problems
 from manifest_runner.media.preflight import JobMedia, Preflight, preflight
-from manifest_runner.media.source import (
-    READ_LIMIT,
-    Base64Source,
-    FileSource,
-    Source,
-    UrlSource,
-    parse_reference,
-    read,
-)
-from manifest_runner.media.video import VideoFacts, probe_video
+from manifest_runner.media.probe.audio import probe_audio
+from manifest_runner.media.probe.cache import ProbeCache, open_cache
+from manifest_runner.media.probe.image import probe_image
+from manifest_runner.media.probe.video import VideoFacts, probe_video
+from manifest_runner.media.source import Base64Source, FileSource, Source, UrlSource, parse_reference
 
 __all__ = [
+    "AUDIO_MIN_SECONDS",
     "DEFAULT_RATES",
-    "READ_LIMIT",
     "AudioFacts",
     "Base64Source",
+    "Encoder",
     "Estimate",
     "FileSource",
     "ImageFacts",
     "JobMedia",
     "Preflight",
+    "ProbeCache",
+    "Ready",
     "Source",
     "UrlSource",
     "VideoFacts",
     "audio_problems",
     "billed_seconds",
+    "caption_cues",
     "estimate",
     "estimate_spoken",
+    "find_pauses",
     "fingerprint",
     "fingerprint_parts",
     "image_problems",
+    "open_cache",
     "parse_reference",
     "preflight",
     "probe_audio",
     "probe_image",
     "probe_video",
-    "read",
-    "ready_to_send",
+    "srt_text",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -49,6 +50,7 @@ _LETTERS_A_SECOND = {
     "en": (Decimal(8), Decimal(15), Decimal(25)),
     "zh": (Decimal(3), Decimal("4.5"), Decimal(8)),
 }
+_A_WORD = 4  # letters: a digit, a sign such as % and an emoji are spoken as words, an ideograph by an English voice too
 # Seconds before the first and after the last word, alike.
 _SILENCE = (Decimal(2), Decimal("0.5"), Decimal(0))
 
@@ -56,15 +58,20 @@ _SILENCE = (Decimal(2), Decimal("0.5"), Decimal(0))
 def estimate_spoken(mode: Mode, speech: Speech, *, rates: Rates = DEFAULT_RATES) -> Estimate:
     """The cost of a text's text-to-speech call and video, before the service has spoken it: from its length alone."""
     readings = _LETTERS_A_SECOND.get(speech.voice_language, _LETTERS_A_SECOND["en"])
+    said = _as_letters(speech.text, speech.voice_language)
     slow, usual, fast = (
-        min(
-            AUDIO_MAX_SECONDS,
-            max(AUDIO_MIN_SECONDS, (Decimal(len(speech.text)) / letters + silence) / speech.voice_speed),
-        )
-        for letters, silence in zip(readings, _SILENCE, strict=True)
+        min(AUDIO_MAX_SECONDS, max(AUDIO_MIN_SECONDS, (length / letters + silence) / speech.voice_speed))
+        for length, letters, silence in zip((said, said, len(speech.text)), readings, _SILENCE, strict=True)
     )
     return Estimate(
         low=estimate(mode, fast, speech=True, rates=rates).low,
         expected=estimate(mode, usual, speech=True, rates=rates).expected,
         high=estimate(mode, slow, speech=True, rates=rates).high,
     )
+
+
+def _as_letters(text: str, language: str) -> int:
+    """How long a text is to speak, in letters (of Chinese, in syllables)."""
+    words = sum(unicodedata.category(sign)[0] in "NS" for sign in text)
+    foreign = 0 if language == "zh" else sum("\u2e80" <= sign <= "\u9fff" for sign in text)
+    return len(text) + (_A_WORD - 1) * (words + foreign)

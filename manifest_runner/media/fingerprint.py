@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from manifest_runner.models import Job, Speech, units_text
 
@@ -16,13 +16,19 @@ VERSION = "1"
 """Changes when equal jobs would no longer hash alike; then stored fingerprints can't be compared."""
 
 
-def fingerprint_parts(job: Job, *, image_sha256: str | None, audio_sha256: str | None) -> dict[str, str]:
+def fingerprint_parts(
+    job: Job, *, image_sha256: str | None, audio_sha256: str | None, fitted: Sequence[str] = ()
+) -> dict[str, str]:
     """A hash for each field that is paid for: `image`, `audio`, `prompt`, `mode`, `watermark`.
 
-    The hashes are those of the files' contents; None where a reference is a URL, whose text then stands for it.
-    Comparing two such mappings tells which fields of a row have changed.
+    The hashes are those of the files' contents as the person has them, so that another encoder changes nothing; None
+    where a reference is a URL, whose text then stands for it. What a person chose to have done to them, and can be seen
+    or heard (`fitted`), is a part of its own where there is any. Comparing two such mappings tells which fields of a
+    row have changed.
     """
+    chosen = {"fit": _hash(list(fitted))} if fitted else {}
     return {
+        **chosen,
         "image": _hash(["content", image_sha256] if image_sha256 else ["url", job.image]),
         "audio": _hash(_audio(job, audio_sha256)),
         "prompt": _hash(job.prompt or ""),

@@ -1,63 +1,75 @@
 """Every job's media, probed and checked before anything is sent. Each distinct file is looked at once.
 
-Reading and probing happen in threads (both let go of the interpreter's lock). Between checking here and encoding
-just before sending there is room for a step that makes media fit: it needs nothing but the facts.
+Reading and probing happen in threads (both let go of the interpreter's lock); what they find is kept for the next
+command. What can be made to fit is no problem: what will be done to it is part of the answer.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
-from hashlib import sha256
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from manifest_runner.errors import MediaError
-from manifest_runner.media.audio_probe import probe_audio
 from manifest_runner.media.facts import AudioFacts, ImageFacts
 from manifest_runner.media.fingerprint import fingerprint, fingerprint_parts
-from manifest_runner.media.image_probe import probe_image
-from manifest_runner.media.limits import Objection, audio_problems, image_problems
-from manifest_runner.media.source import FileSource, Source, UrlSource, parse_reference, read
-from manifest_runner.models import Job, Problem
+from manifest_runner.media.fit.recipes import AudioRecipe, ImageRecipe, audio_fitting, image_fitting
+from manifest_runner.media.limits import Objection
+from manifest_runner.media.probe.cache import ProbeCache
+from manifest_runner.media.probe.look import Findings, Look, file_key
+from manifest_runner.media.probe.url import UrlReader
+from manifest_runner.media.source import Source, parse_reference
+from manifest_runner.models import Fit, FitMode, Job, Problem
 
-_MOST_WORKERS = 8  # each may hold a file of READ_LIMIT bytes
+_MOST_WORKERS = 8
+_NO_FIT = Fit(FitMode.OFF)  # what a URL leads to is passed on as it is
 
 Facts = TypeVar("Facts", ImageFacts, AudioFacts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobMedia:
-    """What is known of a job's media. Facts are None for a URL, an `audio_id` or speech that is still to be made."""
+    """What is known of a job's media, and what will be done to them before they are sent.
+
+    Facts are None for an `audio_id`, speech that is still to be made, and a URL that could not be looked at.
+    """
 
     image: ImageFacts | None
     audio: AudioFacts | None
+    image_recipe: ImageRecipe | None = None
+    audio_recipe: AudioRecipe | None = None
     fingerprint: str
     fingerprint_parts: Mapping[str, str]
 
     @property
     def seconds(self) -> Decimal | None:
-        """The sound's duration; None where it can't be known beforehand."""
+        """The sound's duration as it is sent; None where it can't be known beforehand."""
+        if self.audio_recipe is not None:
+            return self.audio_recipe.seconds
         return self.audio.seconds if self.audio else None
+
+    @property
+    def fitting(self) -> dict[str, str]:
+        """What will be done, by the field's name."""
+        recipes = {"image": self.image_recipe, "sound_file": self.audio_recipe}
+        return {name: recipe.what for name, recipe in recipes.items() if recipe is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preflight:
-    """`media` by external_task_id, for the jobs that nothing was found against; `problems` in the jobs' order."""
+    """`media` by external_task_id, for the jobs that nothing was found against; `problems` in the jobs' order.
+
+    `warnings` are of what is taken, and may still not be meant.
+    """
 
     media: Mapping[str, JobMedia]
     problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Findings(Generic[Facts]):
-    """One reference's facts (None for a URL, or when it could not be probed) and what is wrong with it."""
-
-    facts: Facts | None
-    objections: tuple[Objection, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 def preflight(
@@ -67,121 +79,127 @@ def preflight(
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
     remote_service: bool = False,
+    look_at_urls: bool = False,
+    cache: ProbeCache | None = None,
 ) -> Preflight:
     """Probe and check the media of `jobs`; references are relative to `folder`.
 
     `remote_service`: URLs are fetched from elsewhere, so that one of this machine or its network is no use.
-
-    `progress` is called from this thread with the number of jobs newly looked at, as tqdm's `update` wants it.
-    A job's trouble never hides another's: everything found comes back as Problems at the field's own location.
+    `look_at_urls`: see what public URLs lead to. `progress` is called from this thread with the number of jobs newly
+    looked at, as tqdm's `update` wants it. A job's trouble never hides another's: everything found comes back as
+    Problems at the field's own location.
     """
+    media: dict[str, JobMedia] = {}
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
     pool = ThreadPoolExecutor(workers or min(_MOST_WORKERS, (os.cpu_count() or 1) + 1), "probe")
-    try:
-        images = _Desk(pool, folder, probe_image, image_problems, remote_service=remote_service)
-        sounds = _Desk(pool, folder, probe_audio, audio_problems, remote_service=remote_service)
+    with ExitStack() as leaving:
+        leaving.callback(
+            pool.shutdown, cancel_futures=True
+        )  # after Ctrl-C the files still waiting are not read
+        urls = leaving.enter_context(UrlReader()) if look_at_urls else None
+        look = Look(folder, cache or ProbeCache(), urls, remote_service=remote_service)
+        images: Desk[ImageFacts] = Desk(pool, folder, look.image)
+        sounds: Desk[AudioFacts] = Desk(pool, folder, look.sound)
         tickets = [(job, images.ask(job.image), sounds.ask(job.sound_file)) for job in jobs]
-        media: dict[str, JobMedia] = {}
-        problems: list[Problem] = []
-        for job, image, audio in tickets:
-            found = [*_problems(job, "image", image.result()), *_problems(job, "sound_file", audio.result())]
+        for job, asked_image, asked_sound in tickets:
+            image, sound = asked_image.result(), asked_sound.result()
+            found, checked = _check(job, image, sound)
             problems += found
+            warnings += [*_told(job, "image", image.warnings), *_told(job, "sound_file", sound.warnings)]
             if not found:
-                media[job.external_task_id] = _job_media(job, image.result().facts, audio.result().facts)
+                media[job.external_task_id] = checked
             if progress:
                 progress(1)
-    finally:  # after Ctrl-C the files still waiting are not read
-        pool.shutdown(cancel_futures=True)
-    return Preflight(media=media, problems=tuple(problems))
+    return Preflight(media=media, problems=tuple(problems), warnings=tuple(warnings))
 
 
-def _job_media(job: Job, image: ImageFacts | None, audio: AudioFacts | None) -> JobMedia:
-    parts = fingerprint_parts(
-        job, image_sha256=image.sha256 if image else None, audio_sha256=audio.sha256 if audio else None
+def _check(
+    job: Job, image: Findings[ImageFacts], sound: Findings[AudioFacts]
+) -> tuple[list[Problem], JobMedia]:
+    """The job's problems, and what its media are and become."""
+    image_recipe, image_objections = (
+        image_fitting(image.facts, _NO_FIT if image.passed_on else job.fit) if image.facts else (None, [])
     )
-    return JobMedia(image=image, audio=audio, fingerprint=fingerprint(parts), fingerprint_parts=parts)
+    audio_recipe, sound_objections = (
+        audio_fitting(sound.facts, _NO_FIT if sound.passed_on else job.fit) if sound.facts else (None, [])
+    )
+    problems = [
+        *_told(job, "image", [*image.objections, *_of(image.label, image_objections)]),
+        *_told(job, "sound_file", [*sound.objections, *_of(sound.label, sound_objections)]),
+    ]
+    parts = fingerprint_parts(
+        job,
+        image_sha256=_content(image),
+        audio_sha256=_content(sound),
+        fitted=_chosen(image_recipe, audio_recipe),
+    )
+    return problems, JobMedia(
+        image=image.facts,
+        audio=sound.facts,
+        image_recipe=image_recipe,
+        audio_recipe=audio_recipe,
+        fingerprint=fingerprint(parts),
+        fingerprint_parts=parts,
+    )
 
 
-def _problems(job: Job, field_name: str, findings: _Findings[Facts]) -> list[Problem]:
+def _chosen(image: ImageRecipe | None, audio: AudioRecipe | None) -> list[str]:
+    """What `fit` asks for, where it makes a difference to this job."""
+    padded = [f"pad {image.pad}"] if image and image.pad else []
+    return [*padded, "trim"] if audio and audio.cut else padded
+
+
+def _content(findings: Findings[Facts]) -> str | None:
+    """The hash that stands for the media: None for a URL, which stands for itself whatever it leads to today."""
+    return findings.facts.sha256 if findings.facts and not findings.passed_on else None
+
+
+def _of(label: str, objections: Sequence[Objection]) -> Iterator[Objection]:
+    return (one._replace(what=f"{label} {one.what}") for one in objections)
+
+
+def _told(job: Job, field_name: str, objections: Sequence[Objection]) -> list[Problem]:
+    where = job.where(field_name)
     return [
-        Problem(location=job.where(field_name), what=what, mend=mend, job=job.external_task_id)
-        for what, mend in findings.objections
+        Problem(location=where, what=one.what, mend=one.mend, job=job.external_task_id, kind=one.kind)
+        for one in objections
     ]
 
 
-class _Desk(Generic[Facts]):
+class Desk(Generic[Facts]):
     """Takes references of one kind, starts the work on each distinct file once, and hands out the results."""
 
     def __init__(
-        self,
-        pool: ThreadPoolExecutor,
-        folder: Path,
-        probe: Callable[..., Facts],
-        check: Callable[[Facts], list[Objection]],
-        *,
-        remote_service: bool,
+        self, pool: ThreadPoolExecutor, folder: Path, look: Callable[[Source], Findings[Facts]]
     ) -> None:
         self._pool = pool
         self._folder = folder
-        self._remote_service = remote_service
-        self._probe: Callable[..., Facts] = probe
-        self._check: Callable[[Facts], list[Objection]] = check
-        self._asked: dict[Hashable, Future[_Findings[Facts]]] = {}
-        self._probed: dict[str, Facts] = {}  # by sha256: copies of a file under other names
+        self._look: Callable[[Source], Findings[Facts]] = look
+        self._asked: dict[Hashable, Future[Findings[Facts]]] = {}
 
-    def ask(self, reference: str | None) -> Future[_Findings[Facts]]:
+    def ask(self, reference: str | None) -> Future[Findings[Facts]]:
         """The findings on `reference`, at some time. None is answered at once: there is nothing to look at."""
         if reference is None:
-            return _answered(_Findings(None))
+            return _answered(Findings())
         if reference not in self._asked:  # the quick way for a default that thousands of jobs share
             self._asked[reference] = self._ask_once(reference)
         return self._asked[reference]
 
-    def _ask_once(self, reference: str) -> Future[_Findings[Facts]]:
+    def _ask_once(self, reference: str) -> Future[Findings[Facts]]:
         try:
             source = parse_reference(reference)
         except MediaError as error:
-            return _answered(_Findings(None, ((error.what, error.mend),)))
-        key = _identity(source, self._folder)
+            return _answered(
+                Findings(objections=(Objection(error.what, error.mend, "reference to nothing"),))
+            )
+        key: Hashable = file_key(source, self._folder) or source
         if key not in self._asked:
             self._asked[key] = self._pool.submit(self._look, source)
         return self._asked[key]
 
-    def _look(self, source: Source) -> _Findings[Facts]:
-        if isinstance(source, UrlSource):
-            # The service fetches and checks it: only what it surely can't reach is told here.
-            lost = self._remote_service and not source.is_public
-            return _Findings(None, (_out_of_reach(source),) if lost else ())
-        try:
-            data = read(source, self._folder)
-            digest = sha256(data).hexdigest()
-            if digest not in self._probed:  # two threads at once may both probe it: wasted, not wrong
-                self._probed[digest] = self._probe(data, name=source.label)
-        except MediaError as error:
-            return _Findings(None, ((error.what, error.mend),))
-        facts = self._probed[digest]
-        return _Findings(facts, tuple((f"{source.label} {what}", mend) for what, mend in self._check(facts)))
 
-
-def _out_of_reach(source: UrlSource) -> Objection:
-    return (
-        f"{source.label} is an address of this machine or its network, which the service can't reach.",
-        "Put the file where everybody can fetch it, or name its path here.",
-    )
-
-
-def _identity(source: Source, folder: Path) -> Hashable:
-    """Equal for references that lead to the same file in the same state; the source itself for all others."""
-    if not isinstance(source, FileSource):
-        return source
-    try:
-        path = source.resolved(folder).resolve()
-        status = path.stat()
-    except (OSError, RuntimeError):  # missing, or a circle of links: reading it will say what is wrong
-        return source
-    return (path, status.st_size, status.st_mtime_ns)
-
-
-def _answered(findings: _Findings[Facts]) -> Future[_Findings[Facts]]:
-    future: Future[_Findings[Facts]] = Future()
+def _answered(findings: Findings[Facts]) -> Future[Findings[Facts]]:
+    future: Future[Findings[Facts]] = Future()
     future.set_result(findings)
     return future

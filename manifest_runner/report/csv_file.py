@@ -43,6 +43,8 @@ _COLUMNS: dict[str, Callable[[JobLine], str]] = {
     "message": lambda line: _text(line.message),
     "file": lambda line: _text(line.file),
     "watermark_file": lambda line: _text(line.watermark_file),
+    "captions_file": lambda line: _text(line.captions_file),
+    "fitted": lambda line: _text("; ".join(f"{name}: {what}" for name, what in line.fitted.items())),
     "mode": lambda line: line.mode.value,
     "video_seconds": lambda line: _decimal(line.video_seconds),
     "units_estimated": lambda line: _decimal(line.units_estimated),

@@ -34,8 +34,10 @@ class JobLine:
     )  # the figures that there are; None: no task has ended yet, or none gave a figure
     units_unknown: bool  # a task ended and the service gave no figure for it: it is not in the sum
     units_speech: Units | None  # what the text cost that was spoken for this job; None: no figure came
+    fitted: Mapping[str, str]  # what was done to its media so that the service takes them
     file: str | None  # relative to the campaign's output folder, where the report lies too
     watermark_file: str | None
+    captions_file: str | None
     sha256: str | None
     bytes: int | None
     video_seconds: Decimal | None
@@ -69,8 +71,10 @@ def line_of(record: JobRecord, units_speech: Units | None = NOTHING) -> JobLine:
         units_deducted=known if _something_is_known(record, figures) else None,
         units_unknown=unknown,
         units_speech=units_speech,
+        fitted=newest.fitted if newest else {},
         file=record.file,
         watermark_file=record.watermark_file,
+        captions_file=record.captions_file,
         sha256=record.sha256,
         bytes=record.bytes,
         video_seconds=newest.video_seconds if newest else None,

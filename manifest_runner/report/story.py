@@ -70,6 +70,8 @@ def _move(event: EventRecord, record: JobRecord) -> str:
 def _money(record: JobRecord, spoken: Sequence[SpeechRecord]) -> Iterator[str]:
     for attempt in record.attempts:
         yield f"Attempt {attempt.number} ({_names(attempt)}): {_bill(attempt, record)}."
+        for name, what in attempt.fitted.items():
+            yield f"  Its {name} was made to fit: {what}."
     for speech in spoken:
         known = units_text(speech.units_deducted or Decimal(0))
         lost = (
@@ -116,6 +118,8 @@ def _file(record: JobRecord) -> Iterator[str]:
     yield f"Video: {record.file}, {record.bytes} bytes, sha256 {record.sha256}."
     if record.watermark_file:
         yield f"With the watermark: {record.watermark_file}."
+    if record.captions_file:
+        yield f"Captions: {record.captions_file}."
 
 
 def _moment(moment: datetime) -> str:

@@ -12,7 +12,7 @@ from manifest_runner.errors import (
     LedgerError,
     ManifestRunnerError,
 )
-from manifest_runner.ledger import RESTORE, AttemptRecord, Ledger, queries, writes
+from manifest_runner.ledger import RESTORE, AttemptRecord, Ledger, queries, results, writes
 from manifest_runner.models import JobState, ServiceStatus, utc_now
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.decide import UNDER_WAY, Action
@@ -166,7 +166,7 @@ class Conductor:
     async def _restore(self, step: Step, attempt: AttemptRecord) -> None:
         """Back to a video that is paid already."""
         if step.job is not None:
-            await self._ledger.write(writes.restored, attempt.attempt_id, step.job, here=step.here)
+            await self._ledger.write(results.restored, attempt.attempt_id, step.job, here=step.here)
         if not step.here:
             await self._bring_home(step, attempt, None)
 

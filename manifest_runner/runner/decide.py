@@ -24,6 +24,11 @@ class Action(StrEnum):
     SKIP = "skip"  # done
     HOLD = "hold"  # nothing happens until a person says so
 
+    @property
+    def costs(self) -> bool:
+        """Whether a create call may be made for it."""
+        return self in (Action.SEND, Action.RESOLVE)
+
 
 UNDER_WAY = (Action.RESOLVE, Action.WATCH, Action.FETCH, Action.RESTORE)
 

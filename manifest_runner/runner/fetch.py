@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from manifest_runner.errors import FetchError, MediaError, NeedsPerson, ServiceError
-from manifest_runner.ledger import AttemptRecord, JobRecord, Ledger, queries, writes
+from manifest_runner.ledger import AttemptRecord, JobRecord, Ledger, queries, results
 from manifest_runner.media import VideoFacts, probe_video
 from manifest_runner.models import JobState, ServiceStatus, watermark_output
 from manifest_runner.runner.landing import place_for, settle
@@ -96,7 +96,7 @@ class Fetcher:
             raise FetchError(f"the video is here, but not its watermarked copy: {last.what}") from last
         if gone == TRIES and self._has_nothing(job):
             why = f"it was rendered and paid, but the service no longer has the video: {last.what}"
-            await self._ledger.write(writes.expired, attempt.attempt_id, why)
+            await self._ledger.write(results.expired, attempt.attempt_id, why)
             return
         raise last
 
@@ -125,7 +125,7 @@ class Fetcher:
     async def _record(self, attempt: AttemptRecord, errand: _Errand) -> None:
         if errand.video is None:
             raise ValueError("there is nothing to record")
-        keeping = writes.Keeping(
+        keeping = results.Keeping(
             attempt_id=attempt.attempt_id,
             file=errand.video.file,
             watermark_file=errand.watermark.file if errand.watermark else None,
@@ -133,7 +133,7 @@ class Fetcher:
             bytes=errand.video.facts.bytes,
             video_seconds=errand.video.facts.seconds,
         )
-        await self._ledger.write(writes.kept, keeping)
+        await self._ledger.write(results.kept, keeping)
 
     async def _ask_again(self, attempt: AttemptRecord) -> Task:
         identity = attempt.task_id or attempt.attempt_id

@@ -105,7 +105,7 @@ def _step(
         action, why = decide(record, since_sent, missing=missing, retry=retry, now=now)
     if action is Action.SKIP and record:
         action, why = decide_skipped(job, record, altered=altered)
-    costs = _costs(job, facts, rates) if action in (Action.SEND, Action.RESOLVE) else None
+    costs = _costs(job, facts, rates) if action.costs else None
     refetched = record is not None and record.state is JobState.DONE and action is Action.FETCH
     return Step(
         external_task_id=job.external_task_id,

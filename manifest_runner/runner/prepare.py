@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from decimal import Decimal
 
-from manifest_runner.errors import ServiceError, ServiceRefused, ServiceUnreachable
+from manifest_runner.errors import MediaError, ServiceError, ServiceRefused, ServiceUnreachable
 from manifest_runner.ledger import AttemptRecord, Ledger, queries, writes
-from manifest_runner.media import (
-    AudioFacts,
-    ImageFacts,
-    JobMedia,
-    estimate,
-    parse_reference,
-    ready_to_send,
-)
+from manifest_runner.media import AUDIO_MIN_SECONDS, Encoder, JobMedia, estimate
 from manifest_runner.models import Job, JobState, Rates, Units, attempt_id, differing
 from manifest_runner.runner.ours import made_by
 from manifest_runner.runner.plan import Step
@@ -44,6 +38,7 @@ class Prepared:
     units_estimated: Units | None
     units_reserved: Units
     settle_seconds: float
+    fitted: Mapping[str, str]  # what was done to its media, by the field's name
     key_id: str | None = None
 
     def intent(self, why: str, clock_skew: timedelta | None) -> writes.Intent:
@@ -56,12 +51,16 @@ class Prepared:
             units_reserved=self.units_reserved,
             clock_skew=clock_skew,
             key_id=self.key_id,
+            fitted=self.fitted,
             why=why,
         )
 
 
 class Preparer:
-    """Makes jobs ready to send. Reading and encoding run in threads."""
+    """Makes jobs ready to send. Reading, fitting and encoding run in threads.
+
+    `previews`: the service is a sandbox, which is told what helps it to draw.
+    """
 
     def __init__(
         self,
@@ -69,16 +68,18 @@ class Preparer:
         ledger: Ledger,
         client: AvatarClient,
         speaker: Speaker,
-        folder: Path,
+        encoder: Encoder,
         timeouts: Timeouts,
         rates: Rates,
         key_id: str | None = None,
+        previews: bool = False,
     ) -> None:
         self._key_id = key_id
+        self._previews = previews
         self._ledger = ledger
         self._client = client
         self._speaker = speaker
-        self._folder = folder
+        self._encoder = encoder
         self._timeouts = timeouts
         self._rates = rates
 
@@ -103,7 +104,8 @@ class Preparer:
         if job.speech is not None:
             spoken = await self._speaker.audio_for(job.speech, job.external_task_id)
             audio_id, seconds = spoken.audio_id, spoken.seconds
-        request = await asyncio.to_thread(self._request, job, media, identity, audio_id)
+            _refuse_too_short(seconds)
+        request, fitted = await asyncio.to_thread(self._request, job, media, identity, audio_id)
         return Prepared(
             step=step,
             job=job,
@@ -115,6 +117,7 @@ class Preparer:
             # Speech was counted when it was made: only the create call is still to be paid.
             units_reserved=estimate(job.mode, seconds, speech=False, rates=self._rates).high,
             settle_seconds=self._timeouts.settle_seconds(request.body_bytes),
+            fitted=fitted,
             key_id=self._key_id,
         )
 
@@ -161,25 +164,36 @@ class Preparer:
                 mend="The tasks go on there. Run the same command again when it answers.",
             ) from error
 
-    def _request(self, job: Job, media: JobMedia, identity: str, audio_id: str | None) -> CreateRequest:
-        image = self._encoded(job.image, media.image)
-        sound = self._encoded(job.sound_file, media.audio) if job.sound_file is not None else None
+    def _request(
+        self, job: Job, media: JobMedia, identity: str, audio_id: str | None
+    ) -> tuple[CreateRequest, dict[str, str]]:
+        """The request, and what was done to its media."""
+        ready = {"image": self._encoder.image(job.image, media.image, media.image_recipe)}
+        if job.sound_file is not None:
+            ready["sound_file"] = self._encoder.sound(job.sound_file, media.audio, media.audio_recipe)
+        mouth = ready["image"].place(job.mouth) if job.mouth and self._previews else None
         request = CreateRequest(
             external_task_id=identity,
-            image=image,
-            sound_file=sound,
+            image=ready["image"].text,
+            sound_file=ready["sound_file"].text if "sound_file" in ready else None,
             audio_id=audio_id,
             prompt=job.prompt,
             mode=job.mode,
             watermark=job.watermark,
             callback_url=job.callback_url,
+            preview_mouth=mouth,
         )
         _ = request.body_bytes  # written out here, in a thread: it takes a while for large media
-        return request
+        return request, {name: one.done for name, one in ready.items() if one.done is not None}
 
-    def _encoded(self, reference: str, facts: ImageFacts | AudioFacts | None) -> str:
-        expected = facts.sha256 if facts else None  # None for a URL, which the service fetches itself
-        return ready_to_send(parse_reference(reference), self._folder, expected_sha256=expected)
+
+def _refuse_too_short(seconds: Decimal | None) -> None:
+    """A sound that the service made itself, and would not take: it can't be lengthened from here."""
+    if seconds is not None and seconds < AUDIO_MIN_SECONDS:
+        raise MediaError(
+            f"its text takes {seconds.normalize():f} s to speak, and the service wants at least {AUDIO_MIN_SECONDS} s.",
+            mend="Have it say more, or more slowly (voice_speed).",
+        )
 
 
 def _landed(attempt: AttemptRecord, task: Task, media: JobMedia) -> writes.Acceptance:

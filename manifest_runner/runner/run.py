@@ -21,8 +21,8 @@ from manifest_runner.errors import (
     ServiceUnreachable,
 )
 from manifest_runner.ledger import Ledger, queries
-from manifest_runner.media import DEFAULT_RATES
-from manifest_runner.models import JobState, Manifest, Rates, Units
+from manifest_runner.media import DEFAULT_RATES, Encoder
+from manifest_runner.models import JobState, Manifest, Rates, ServiceName, Units
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.conduct import Conductor, Outcome
 from manifest_runner.runner.decide import UNDER_WAY, Action
@@ -127,10 +127,11 @@ def _conductor(
             ledger=ledger,
             client=client,
             speaker=speaker,
-            folder=manifest.folder,
+            encoder=Encoder(manifest.folder),
             timeouts=options.timeouts,
             rates=options.rates,
             key_id=service.key_id,
+            previews=manifest.service.name is ServiceName.SANDBOX,
         ),
         submitter=Submitter(ledger=ledger, client=client, stop=stop, shelter=shelter),
         watcher=Watcher(

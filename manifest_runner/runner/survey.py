@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from manifest_runner.errors import ManifestError
 from manifest_runner.ledger import JobRecord, Ledger, enrolment, queries
-from manifest_runner.manifest import same_file_key, told
+from manifest_runner.manifest import same_file_key
 from manifest_runner.media import DEFAULT_RATES, Preflight
 from manifest_runner.models import Job, JobState, Manifest, Problem, Rates
 from manifest_runner.runner.decide import Action, Retry
@@ -68,7 +68,7 @@ def survey(
     problems += _places_taken(steps, records)
     problems += _places_outside(steps, folder)
     if problems:
-        raise ManifestError(told(sorted(problems, key=lambda p: (p.location.file, p.location.line or 0))))
+        raise ManifestError(sorted(problems, key=lambda p: (p.location.file, p.location.line or 0)))
     return steps
 
 

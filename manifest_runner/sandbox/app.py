@@ -42,6 +42,7 @@ from manifest_runner.sandbox.rules import (
     speech_order,
 )
 from manifest_runner.sandbox.settings import SandboxSettings
+from manifest_runner.sandbox.speech.voices import speak
 from manifest_runner.sandbox.store import DuplicateId, SlotsTaken, Store
 from manifest_runner.sandbox.task import (
     REFUSE_MARK,
@@ -54,7 +55,6 @@ from manifest_runner.sandbox.task import (
     task_fields,
     waiting_time,
 )
-from manifest_runner.sandbox.voices import speak
 from manifest_runner.sandbox.workshop import SPEECH_LIFE_MS, Workshop, new_token
 
 AVATAR_PATH = "/v1/videos/avatar/image2video"
@@ -95,6 +95,8 @@ class AvatarApi:
                 CONTENT_POLICY, "The prompt was refused by content policy (rehearsed: it asked for it)"
             )
         image = await self._intake.image(order.image)
+        if order.mouth is not None:
+            await self._intake.mouth(order.mouth, image)
         audio = await self._sound(order)
         wait_ms = waiting_time(self._settings, audio.seconds)
         new = NewTask(order=order, image=image, audio=audio, wait_ms=wait_ms)

@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from decimal import Decimal
 from pathlib import Path
 
+from manifest_runner.models import Box
 from manifest_runner.sandbox.folders import Folders
 from manifest_runner.sandbox.media_fetch import MediaFetcher
 from manifest_runner.sandbox.media_rules import (
@@ -18,6 +19,7 @@ from manifest_runner.sandbox.media_rules import (
     check_audio,
     check_duration,
     check_image,
+    check_mouth,
     from_base64,
 )
 from manifest_runner.sandbox.rules import is_url
@@ -52,6 +54,12 @@ class Intake:
         """The checked and kept portrait. Raises Refusal."""
         data = await self._load("image", reference, MAX_IMAGE)
         return await self._keep(IMAGE, data, _image_facts)
+
+    async def mouth(self, mouth: Box, image: MediaFacts) -> None:
+        """Whether the box lies inside the kept portrait. Raises Refusal."""
+        path = self._folders.media_file(image.key)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, check_mouth, "preview.mouth", mouth, path)
 
     async def audio(self, reference: str) -> MediaFacts:
         """The checked and kept recording. Raises Refusal."""

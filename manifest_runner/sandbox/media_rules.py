@@ -9,9 +9,12 @@ import base64
 import binascii
 from decimal import Decimal
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from manifest_runner.models import Box
+from manifest_runner.sandbox.preview.picture import portrait_size
 from manifest_runner.sandbox.refusals import bad_parameter
 from manifest_runner.sandbox.sound import AudioFacts, BadRecording, measure
 
@@ -53,6 +56,13 @@ def check_image(name: str, data: bytes) -> None:
         raise bad_parameter(name, "has too many pixels") from None
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise on damaged files
         raise bad_parameter(name, f"is damaged or cut short ({type(error).__name__})") from None
+
+
+def check_mouth(name: str, mouth: Box, picture: Path) -> None:
+    """Raises Refusal for a box that is not wholly inside the picture, which has been checked before."""
+    width, height = portrait_size(picture)
+    if mouth.left + mouth.width > width or mouth.top + mouth.height > height:
+        raise bad_parameter(name, f"must lie inside the picture, which is {width} x {height} pixels upright")
 
 
 def _check_sides(name: str, width: int, height: int) -> None:

@@ -42,6 +42,7 @@ def start_sandbox(
     state: Path,
     *,
     slots: int = 5,
+    workers: int = 2,
     render_time: float | None = None,
     speed: float | None = None,
     retention_days: float = 30,
@@ -58,6 +59,7 @@ def start_sandbox(
     settings = SandboxSettings(
         state=state,
         slots=slots,
+        workers=workers,
         render_time=render_time,
         speed=speed,
         retention_days=retention_days,

@@ -14,12 +14,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from manifest_runner.models import Mode
+from manifest_runner.models import Box, Mode
 from manifest_runner.sandbox.refusals import BAD_REQUEST, Refusal, bad_parameter
 
 MAX_PROMPT = 2500  # characters
 MAX_SPEECH = 1000  # characters
 SLOWEST, QUICKEST = 0.8, 2.0
+MAX_COORDINATE = 1_000_000  # pixels; no picture that is taken comes near it
 MAX_PAGE, MAX_PAGE_SIZE = 1000, 500
 
 Body = Mapping[str, object]
@@ -37,6 +38,7 @@ class CreateOrder:
     watermark: bool
     callback_url: str | None
     external_task_id: str | None
+    mouth: Box | None = None  # ours, not the page's: where the mouth is, for a preview
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +82,7 @@ def create_order(body: Body) -> CreateOrder:
         watermark=_watermark(body),
         callback_url=_callback_url(body),
         external_task_id=_text(body, "external_task_id"),
+        mouth=_mouth(body),
     )
 
 
@@ -177,6 +180,29 @@ def _watermark(body: Body) -> bool:
     if not isinstance(enabled, bool):
         raise bad_parameter("watermark_info.enabled", "must be true or false")
     return enabled
+
+
+def _mouth(body: Body) -> Box | None:
+    preview = body.get("preview")
+    if preview is None or preview == "":
+        return None
+    if not isinstance(preview, dict):
+        raise bad_parameter("preview", "must be an object: {mouth: [x, y, w, h]}")
+    mouth = preview.get("mouth")
+    if mouth is None or mouth == "":
+        return None
+    if (
+        not isinstance(mouth, list)
+        or len(mouth) != 4
+        or any(isinstance(number, bool) or not isinstance(number, int) for number in mouth)
+    ):
+        raise bad_parameter("preview.mouth", "must be four whole numbers: [x, y, w, h]")
+    left, top, width, height = mouth
+    if min(left, top) < 0 or min(width, height) < 1 or max(mouth) > MAX_COORDINATE:
+        raise bad_parameter(
+            "preview.mouth", "must have its corner inside the picture, and a size of at least 1 x 1"
+        )
+    return Box(left=left, top=top, width=width, height=height)
 
 
 def _callback_url(body: Body) -> str | None:

@@ -13,37 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from manifest_runner.errors import NeedsPerson
-from manifest_runner.models import Mode, ServiceStatus, Units
+from manifest_runner.models import Box, Mode, ServiceStatus, Units
 from manifest_runner.sandbox.folders import secure_database
+from manifest_runner.sandbox.rules import MAX_COORDINATE
+from manifest_runner.sandbox.schema import prepare
 from manifest_runner.sandbox.task import MediaFacts, NewTask, ResultRole, Task
 
-VERSION = 1
 MAX_SECONDS = 86_400
-
-SCHEMA = """
-CREATE TABLE account (opened_ms INTEGER NOT NULL);
-CREATE TABLE ids (last INTEGER NOT NULL);
-INSERT INTO ids VALUES (0);
-CREATE TABLE media (
-    key TEXT PRIMARY KEY, kind TEXT NOT NULL, format TEXT NOT NULL, seconds TEXT NOT NULL, used_ms INTEGER NOT NULL
-) STRICT;
-CREATE TABLE tasks (
-    task_id INTEGER PRIMARY KEY, external_task_id TEXT UNIQUE, status TEXT NOT NULL, status_message TEXT NOT NULL,
-    mode TEXT NOT NULL, prompt TEXT NOT NULL, watermark INTEGER NOT NULL, callback_url TEXT,
-    image_key TEXT NOT NULL, audio_key TEXT NOT NULL, audio_format TEXT NOT NULL, seconds TEXT NOT NULL,
-    wait_ms INTEGER NOT NULL, units TEXT, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL
-) STRICT;
-CREATE INDEX tasks_live ON tasks (status) WHERE status IN ('submitted', 'processing');
-CREATE TABLE speeches (
-    audio_id INTEGER PRIMARY KEY, media_key TEXT NOT NULL, units TEXT NOT NULL, created_ms INTEGER NOT NULL
-) STRICT;
-CREATE TABLE results (
-    token TEXT PRIMARY KEY, owner_id INTEGER NOT NULL, role TEXT NOT NULL, file TEXT NOT NULL,
-    created_ms INTEGER NOT NULL
-) STRICT;
-CREATE INDEX results_owner ON results (owner_id);
-CREATE INDEX results_file ON results (file);
-"""
 LIVE = "status IN ('submitted', 'processing')"
 
 
@@ -90,6 +66,7 @@ class Store:
                 "wait_ms": new.wait_ms,
                 "created_ms": now_ms,
                 "updated_ms": now_ms,
+                "mouth": _box_text(order.mouth),
             }
             columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
             self._db.execute(f"INSERT INTO tasks ({columns}) VALUES ({marks})", values)  # noqa: S608 names are ours
@@ -255,7 +232,7 @@ def open_store(path: Path, *, now_ms: int) -> Iterator[Store]:
         secure_database(path)
         connection = sqlite3.connect(path, isolation_level=None)
         try:
-            _prepare(connection, path, now_ms)
+            prepare(connection, path, now_ms)
             yield Store(connection)
         finally:
             connection.close()
@@ -263,23 +240,6 @@ def open_store(path: Path, *, now_ms: int) -> Iterator[Store]:
         raise NeedsPerson(
             f"The sandbox can't use {path}: {error}.", mend="Move the file away to begin anew."
         ) from None
-
-
-def _prepare(connection: sqlite3.Connection, path: Path, now_ms: int) -> None:
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(
-        "PRAGMA synchronous = NORMAL"
-    )  # outlives the process, which is all that a rehearsal needs
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise NeedsPerson(
-            f"{path} was written by a newer version of this program.", mend="Upgrade, or move it away."
-        )
-    if version == 0:
-        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION};")
-        connection.execute("INSERT INTO account VALUES (?)", [now_ms])
-        connection.execute("COMMIT")
 
 
 def _task(row: sqlite3.Row) -> Task:
@@ -294,10 +254,24 @@ def _task(row: sqlite3.Row) -> Task:
                 "watermark": bool(values["watermark"]),
                 "seconds": _seconds(values["seconds"]),
                 "units": None if units is None else Decimal(units),
+                "mouth": _box(values["mouth"]),
             }
         )
     except (KeyError, TypeError, ValueError, ArithmeticError):
         raise sqlite3.DatabaseError("a task in it can't be read") from None
+
+
+def _box_text(box: Box | None) -> str | None:
+    return None if box is None else f"{box.left} {box.top} {box.width} {box.height}"
+
+
+def _box(text: str | None) -> Box | None:
+    if text is None:
+        return None
+    left, top, width, height = (int(number) for number in text.split(" "))
+    if min(left, top) < 0 or min(width, height) < 1 or max(left, top, width, height) > MAX_COORDINATE:
+        raise ValueError("no part of a picture")
+    return Box(left=left, top=top, width=width, height=height)
 
 
 def _media(row: sqlite3.Row) -> MediaFacts:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
-from manifest_runner.models import Mode, ServiceStatus, Units, units_text
+from manifest_runner.models import Box, Mode, ServiceStatus, Units, units_text
 from manifest_runner.sandbox.rules import CreateOrder
 from manifest_runner.sandbox.settings import SandboxSettings
 from manifest_runner.sandbox.sound import FRAME_RATE
@@ -64,6 +64,7 @@ class Task:
     units: Units | None
     created_ms: int
     updated_ms: int
+    mouth: Box | None = None  # in pixels of the upright picture, when the order says where it is
 
     @property
     def rehearses_failure(self) -> bool:

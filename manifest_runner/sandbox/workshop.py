@@ -18,7 +18,9 @@ from pathlib import Path
 
 from manifest_runner.models import ServiceStatus
 from manifest_runner.sandbox.folders import MEDIA, RESULTS, Folders, ForeignName
-from manifest_runner.sandbox.render import Recipe, RenderCancelled, render
+from manifest_runner.sandbox.preview.face import finder_version
+from manifest_runner.sandbox.preview.render import RenderCancelled, render
+from manifest_runner.sandbox.preview.scene import Recipe
 from manifest_runner.sandbox.settings import SandboxSettings
 from manifest_runner.sandbox.store import Store
 from manifest_runner.sandbox.task import FAIL_MESSAGE, ResultRole, Task, deduction, remaining_ms
@@ -180,6 +182,8 @@ def recipes_of(task: Task) -> dict[ResultRole, Recipe]:
             audio_format=task.audio_format,
             mode=task.mode,
             watermark=watermark,
+            mouth=task.mouth,
+            face_finder=finder_version(),
         )
         for role, watermark in wanted.items()
     }

@@ -9,7 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from manifest_runner.errors import UsageError
-from manifest_runner.service.http_logs import quiet_http_logs
+from manifest_runner.http_logs import quiet_http_logs
 
 
 @lru_cache(maxsize=1)

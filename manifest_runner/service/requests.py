@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 
-from manifest_runner.models import Mode
+from manifest_runner.models import Box, Mode
 
 
 @dataclass(frozen=True, kw_only=True)
 class CreateRequest:
     """One create call. `image` and `sound_file` are a URL or bare Base64 text; exactly one of `sound_file`
-    and `audio_id` is given. Fields that are None are left out of the body."""
+    and `audio_id` is given. Fields that are None are left out of the body. `preview_mouth` is for a sandbox alone."""
 
     external_task_id: str
     image: str = field(repr=False)  # megabytes of Base64, or a URL with a signature in it
@@ -23,6 +23,7 @@ class CreateRequest:
     mode: Mode = Mode.STD
     watermark: bool | None = None
     callback_url: str | None = field(default=None, repr=False)
+    preview_mouth: Box | None = None  # in the picture as it is sent
 
     def __post_init__(self) -> None:
         if not self.external_task_id:  # without it, a lost answer could never be looked up
@@ -33,6 +34,7 @@ class CreateRequest:
     @cached_property
     def body(self) -> bytes:
         """The JSON body, built once."""
+        mouth = self.preview_mouth
         return _body(
             external_task_id=self.external_task_id,
             image=self.image,
@@ -42,6 +44,7 @@ class CreateRequest:
             mode=self.mode.value,
             watermark_info=None if self.watermark is None else {"enabled": self.watermark},
             callback_url=self.callback_url,
+            preview={"mouth": [mouth.left, mouth.top, mouth.width, mouth.height]} if mouth else None,
         )
 
     @property

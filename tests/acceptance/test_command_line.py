@@ -11,6 +11,7 @@ COMMANDS = (
     "init",
     "validate",
     "plan",
+    "rehearse",
     "run",
     "retry",
     "adopt",

@@ -25,7 +25,7 @@ def shell_lines() -> list[str]:
 def test_the_commands_of_a_first_campaign_run_in_their_order(cli):
     commands = [shlex.split(line)[1:] for line in shell_lines() if line.startswith("manifest-runner")]
     first = [command for command in commands if any("my-campaign" in word for word in command)]
-    in_order = ["init", "validate", "plan", "run", "status", "explain", "retry", "report"]
+    in_order = ["init", "validate", "plan", "rehearse", "run", "status", "explain", "retry", "report"]
     assert [command[0] for command in first] == in_order
     for command in first:
         answer = cli(*command)

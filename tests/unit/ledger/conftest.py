@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from manifest_runner.ledger import AttemptRecord, JobRecord, enrolment, queries, writes
+from manifest_runner.ledger import AttemptRecord, JobRecord, enrolment, queries, results, writes
 from manifest_runner.ledger.connection import open_for_writing
 from manifest_runner.models import Job, JobState, ServiceStatus
 
@@ -93,7 +93,7 @@ class Steps:
         writes.ended(self.connection, ending)
 
     def keep(self, attempt: AttemptRecord) -> None:
-        keeping = writes.Keeping(
+        keeping = results.Keeping(
             attempt_id=attempt.attempt_id,
             file=f"{attempt.external_task_id}.mp4",
             watermark_file=None,
@@ -101,7 +101,7 @@ class Steps:
             bytes=1234,
             video_seconds=Decimal("11.32"),
         )
-        writes.kept(self.connection, keeping)
+        results.kept(self.connection, keeping)
 
     def run(self, key: str, *, units: str | None = "4.4", reserved: str = "5") -> AttemptRecord:
         """All the way from an enrolled job to the video on disk."""

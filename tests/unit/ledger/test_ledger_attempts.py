@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from manifest_runner.ledger import queries, writes
+from manifest_runner.ledger import queries, results, writes
 from manifest_runner.ledger.transitions import IllegalTransition
 from manifest_runner.models import Job, JobState, Mode, ServiceStatus
 
@@ -198,7 +198,7 @@ def test_an_ending_of_an_attempt_that_the_job_no_longer_speaks_of(connection, st
 def test_a_result_that_is_gone_before_it_was_fetched(connection, steps):
     steps.enrol("a")
     steps.end(steps.accept(steps.intend("a")))
-    writes.expired(connection, "a", "the service answers 404 for it")
+    results.expired(connection, "a", "the service answers 404 for it")
     assert (steps.state("a"), steps.record("a").why) == (JobState.EXPIRED, "the service answers 404 for it")
 
 
@@ -214,7 +214,7 @@ def test_an_expired_result_may_turn_up_after_all(connection, steps):
     steps.enrol("a")
     attempt = steps.intend("a")
     steps.end(steps.accept(attempt))
-    writes.expired(connection, "a", "the service answers 404 for it")
+    results.expired(connection, "a", "the service answers 404 for it")
     steps.keep(attempt)
     assert steps.state("a") is JobState.DONE
 

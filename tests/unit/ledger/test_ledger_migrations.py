@@ -85,6 +85,14 @@ def test_version_4_knows_how_the_clocks_stood(ledger_path):
         assert (done.attempt.attempt_id, retried.attempt.attempt_id) == ("welcome-en", "welcome-de-r2")
 
 
+def test_version_5_knows_what_was_done_to_the_media(ledger_path):
+    make(ledger_path, (VERSIONS / "5.sql").read_text(encoding="utf-8"))
+    with closing(open_for_writing(ledger_path)) as connection:
+        job = queries.job(connection, "welcome-en")
+        assert (job.attempt.fitted, job.captions_file) == ({"image": "turned upright"}, "welcome-en.srt")
+        assert queries.job(connection, "welcome-de").attempt.fitted == {}
+
+
 def test_a_ledger_that_was_being_made_when_its_maker_was_killed_is_made_anew(ledger_path):
     """Nothing of it lies at the ledger's own name before it is whole."""
     ledger_path.parent.mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from manifest_runner.errors import LedgerError
-from manifest_runner.ledger import enrolment, open_ledger, queries, speeches, writes
+from manifest_runner.ledger import enrolment, open_ledger, queries, results, speeches, writes
 from manifest_runner.ledger.rescue import ROOM, journal_of
 from manifest_runner.models import Job, JobState, ServiceStatus
 
@@ -27,7 +27,7 @@ ENDED = writes.Ending(
     request_id=None,
     ended_at=WHEN,
 )
-KEPT = writes.Keeping(
+KEPT = results.Keeping(
     attempt_id="a", file="a.mp4", watermark_file=None, sha256="ab" * 32, bytes=7, video_seconds=Decimal("2.1")
 )
 
@@ -70,7 +70,7 @@ def test_everything_that_was_answered_after_the_disk_was_full_is_there_at_the_ne
         sent(ledger)
         ledger.write_now(speeches.asked, "k", "c", external_task_id="a", call_units=Decimal("0.05"))
         fill_disk(ledger)
-        for write, what in ((writes.accepted, ACCEPTED), (writes.ended, ENDED), (writes.kept, KEPT)):
+        for write, what in ((writes.accepted, ACCEPTED), (writes.ended, ENDED), (results.kept, KEPT)):
             with pytest.raises(LedgerError):
                 ledger.write_now(write, what)
         with pytest.raises(LedgerError):

@@ -3,65 +3,127 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import threading
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from media_kit import picture, wav
+from PIL import Image
 
 from manifest_runner.errors import MediaError
-from manifest_runner.media import FileSource, UrlSource, parse_reference, preflight, ready_to_send
-from manifest_runner.models import Job
+from manifest_runner.media import Encoder, JobMedia, Ready, encode, preflight
+from manifest_runner.models import Box, Job
 
 
-def test_a_url_goes_as_it_is(tmp_path: Path):
+def planned(folder: Path, **fields: object) -> JobMedia:
+    given = {"image": "a.png", "sound_file": "a.wav", **fields}
+    job = Job(external_task_id="a", output="a.mp4", **given)  # type: ignore[arg-type]
+    found = preflight([job], folder)
+    assert found.problems == ()
+    return found.media["a"]
+
+
+def image(encoder: Encoder, media: JobMedia, name: str = "a.png") -> Ready:
+    return encoder.image(name, media.image, media.image_recipe)
+
+
+def sound(encoder: Encoder, media: JobMedia, name: str = "a.wav") -> Ready:
+    return encoder.sound(name, media.audio, media.audio_recipe)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.png").write_bytes(picture())
+    (tmp_path / "a.wav").write_bytes(wav(3))
+    return tmp_path
+
+
+def test_a_url_goes_as_it_is(folder: Path):
     url = "https://example.com/a.png?signature=1%2F2"
-    assert ready_to_send(UrlSource(url), tmp_path, expected_sha256=None) == url
+    media = planned(folder, image=url)
+    assert image(Encoder(folder), media, url) == Ready(text=url, place=Ready(text=url).place)
 
 
-def test_a_file_goes_as_bare_base64(tmp_path: Path):
-    data = picture()
-    (tmp_path / "a.png").write_bytes(data)
-    text = ready_to_send(FileSource("a.png"), tmp_path, expected_sha256=hashlib.sha256(data).hexdigest())
-    assert base64.b64decode(text, validate=True) == data
-    assert not text.startswith("data:")
+def test_what_fits_goes_byte_for_byte_as_bare_base64(folder: Path):
+    media = planned(folder)
+    for ready, name in ((image(Encoder(folder), media), "a.png"), (sound(Encoder(folder), media), "a.wav")):
+        assert base64.b64decode(ready.text, validate=True) == (folder / name).read_bytes()
+        assert not ready.text.startswith("data:")
+        assert ready.done is None
 
 
-def test_base64_with_line_breaks_goes_without_them(tmp_path: Path):
-    data = wav(0.1)
+def test_base64_with_line_breaks_goes_without_them(folder: Path):
+    data = wav(2.5)
     wrapped = base64.encodebytes(data).decode()
     assert "\n" in wrapped
-    text = ready_to_send(parse_reference(wrapped), tmp_path, expected_sha256=hashlib.sha256(data).hexdigest())
-    assert text == base64.b64encode(data).decode()
+    media = planned(folder, sound_file=wrapped)
+    assert sound(Encoder(folder), media, wrapped).text == base64.b64encode(data).decode()
 
 
-def test_a_file_that_nobody_probed_is_sent_unquestioned(tmp_path: Path):
-    (tmp_path / "a.bin").write_bytes(b"spoken by the service")
-    text = ready_to_send(FileSource("a.bin"), tmp_path, expected_sha256=None)
-    assert base64.b64decode(text) == b"spoken by the service"
+def test_what_does_not_fit_is_made_to_and_said_to_be(folder: Path):
+    (folder / "a.png").write_bytes(picture(kind="WEBP"))
+    (folder / "a.wav").write_bytes(wav(1.2))
+    media = planned(folder)
+    made, heard = image(Encoder(folder), media), sound(Encoder(folder), media)
+    with Image.open(BytesIO(base64.b64decode(made.text))) as shown:
+        assert shown.format == "JPEG"
+    assert made.done is not None and made.done.startswith("WebP to JPEG")
+    assert heard.done is not None and "padded with silence from 1.2 s to 2 s" in heard.done
+    assert media.seconds == 2
+
+
+def test_a_box_of_the_persons_picture_is_found_in_the_one_that_is_sent(folder: Path):
+    (folder / "a.png").write_bytes(picture(1000, 500, "WEBP"))
+    media = planned(folder)
+    assert image(Encoder(folder), media).place(Box(100, 50, 20, 10)) == Box(100, 50, 20, 10)
+    (folder / "a.png").write_bytes(picture(8192, 4096))
+    media = planned(folder)
+    assert image(Encoder(folder), media).place(Box(100, 50, 20, 10)) == Box(50, 25, 10, 5)
+
+
+def test_a_portrait_that_many_jobs_share_is_made_to_fit_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    (folder / "a.png").write_bytes(picture(kind="WEBP"))
+    media, encoder, made = planned(folder), Encoder(folder), []
+    real = encode.fit_image
+
+    def counted(*given: object, **named: object) -> object:
+        made.append(given)
+        return real(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(encode, "fit_image", counted)
+    texts: list[str] = []
+    threads = [threading.Thread(target=lambda: texts.append(image(encoder, media).text)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(made), len(texts), len(set(texts))) == (1, 6, 1)
 
 
 @pytest.mark.parametrize("same_size_and_time", [False, True])
-def test_a_file_that_changed_after_it_was_probed_is_not_sent(tmp_path: Path, same_size_and_time):
-    (tmp_path / "a.png").write_bytes(picture())
-    sound = tmp_path / "a.wav"
-    sound.write_bytes(wav(3))
-    job = Job(external_task_id="a", image="a.png", sound_file="a.wav", output="a.mp4")
-    audio = preflight([job], tmp_path).media["a"].audio
-    assert audio is not None
-    before = sound.stat()
+def test_a_file_that_changed_after_it_was_probed_is_not_sent(folder: Path, same_size_and_time):
+    media, file = planned(folder), folder / "a.wav"
+    before = file.stat()
     other = bytearray(wav(3))
     other[-1] ^= 1
-    sound.write_bytes(other if same_size_and_time else wav(4))
+    file.write_bytes(other if same_size_and_time else wav(4))
     if same_size_and_time:
-        os.utime(sound, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(MediaError, match=r"'a\.wav' has changed between planning and sending") as caught:
-        ready_to_send(FileSource("a.wav"), tmp_path, expected_sha256=audio.sha256)
+        sound(Encoder(folder), media)
     assert "run again" in caught.value.mend
 
 
-def test_a_file_that_is_gone_or_has_grown_is_said_in_words(tmp_path: Path):
+def test_a_file_that_is_gone_is_said_in_words(folder: Path):
+    media = planned(folder)
+    (folder / "a.png").unlink()
     with pytest.raises(MediaError, match=r"There is no file 'a\.png'"):
-        ready_to_send(FileSource("a.png"), tmp_path, expected_sha256="0" * 64)
-    (tmp_path / "a.png").write_bytes(bytes(1001))
-    with pytest.raises(MediaError, match="too large"):
-        ready_to_send(FileSource("a.png"), tmp_path, expected_sha256=None, max_bytes=1000)
+        image(Encoder(folder), media)
+
+
+def test_the_hash_that_was_planned_is_of_the_persons_own_file(folder: Path):
+    (folder / "a.png").write_bytes(picture(kind="WEBP"))
+    media = planned(folder)
+    assert media.image is not None
+    assert media.image.sha256 == hashlib.sha256((folder / "a.png").read_bytes()).hexdigest()

@@ -68,6 +68,16 @@ def test_a_text_is_estimated_by_its_length(mode, letters, language, speed, low, 
     assert (cost.low, cost.expected, cost.high) == (Decimal(low), Decimal(expected), Decimal(high))
 
 
+@pytest.mark.parametrize(
+    ("text", "language"), [("123456", "en"), ("50 % & 3", "en"), ("你好世界", "en"), ("🎉" * 9, "en")]
+)
+def test_what_is_spoken_as_words_takes_longer_than_its_signs(text, language):
+    many = Speech(text=text * 20, voice_id="v", voice_language=language)
+    plain = Speech(text="a" * len(text) * 20, voice_id="v", voice_language=language)
+    assert estimate_spoken(Mode.STD, many).high > 2 * estimate_spoken(Mode.STD, plain).high - 2
+    assert estimate_spoken(Mode.STD, many).low == estimate_spoken(Mode.STD, plain).low
+
+
 def test_a_text_is_estimated_at_the_rates_that_were_given():
     speech = Speech(text="a" * 150, voice_id="v", voice_language="en")
     rates = Rates(std=Decimal(1), speech=Decimal(5))

@@ -53,9 +53,10 @@ def test_pictures_at_the_edges_are_taken(facts):
     ],
 )
 def test_pictures_beyond_an_edge_are_told_the_figure_and_a_way_out(facts, found, way_out):
-    [(what, mend)] = image_problems(facts)
+    [(what, mend, kind)] = image_problems(facts)
     assert found in what
     assert way_out in mend
+    assert kind.startswith("image ")
 
 
 def test_everything_wrong_with_a_picture_is_said_at_once():
@@ -95,10 +96,18 @@ def test_recordings_at_the_edges_are_taken(facts):
     ],
 )
 def test_recordings_beyond_an_edge_are_told_the_figure_and_a_way_out(facts, found, way_out):
-    [(what, mend)] = audio_problems(facts)
+    [(what, mend, kind)] = audio_problems(facts)
     assert found in what
     assert way_out in mend
+    assert kind.startswith("recording ")
 
 
 def test_everything_wrong_with_a_recording_is_said_at_once():
     assert len(audio_problems(audio("ogg", "vorbis", "301.4", 6_000_000))) == 3
+
+
+def test_files_of_the_same_fault_are_of_one_kind_whatever_their_figures():
+    small = [image_problems(image(width=side, height=side)) for side in (10, 150, 299)]
+    assert {found.kind for [found] in small} == {"image smaller than 300 px"}
+    short = [audio_problems(audio(seconds=seconds)) for seconds in ("0.1", "1.9")]
+    assert {found.kind for [found] in short} == {"recording shorter than 2 s"}

@@ -14,10 +14,11 @@ import pytest
 from media_kit import encoded, film, picture, wav
 
 from manifest_runner.media import Preflight, preflight
-from manifest_runner.models import Job, Location, Speech
+from manifest_runner.models import Fit, FitMode, Job, Location, Speech
 
 # The module; the package's attribute of this name is the function.
-MODULE = import_module("manifest_runner.media.preflight")
+MODULE = import_module("manifest_runner.media.probe.look")
+OFF = Fit(FitMode.OFF)
 ROW = Location(file="m.yaml", line=7, json_path="$.jobs[0]")
 IMAGE = Location(file="m.yaml", line=8, column=12, json_path="$.jobs[0].image")
 SOUND = Location(file="m.yaml", line=9, column=17, json_path="$.jobs[0].sound_file")
@@ -76,7 +77,7 @@ BAD = [
     ({"sound_file": "loop.wav"}, SOUND, "'loop.wav' can't be read: Too many levels of symbolic links."),
     ({"sound_file": "text.mp3"}, SOUND, "'text.mp3' is no recording that can be read: it looks like text."),
     ({"sound_file": "film.mp4"}, SOUND, "'film.mp4' is a video."),
-    ({"sound_file": "short.wav"}, SOUND, "'short.wav' lasts 1 s; at least 2 s are wanted."),
+    ({"sound_file": "short.wav", "fit": OFF}, SOUND, "'short.wav' lasts 1 s; at least 2 s are wanted."),
     ({"sound_file": "long.wav"}, SOUND, "'long.wav' lasts more than 300 s."),
     (
         {"sound_file": "face.png"},
@@ -138,7 +139,7 @@ def test_a_picture_is_a_picture_even_where_the_same_file_is_named_as_sound(folde
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """What the real `read`, `probe_image` and `probe_audio` were asked for."""
-    calls: dict[str, list[str]] = {"read": [], "probe_image": [], "probe_audio": []}
+    calls: dict[str, list[str]] = {"opened": [], "probe_image": [], "probe_audio": []}
     for name, asked in calls.items():
         real = getattr(MODULE, name)
 
@@ -157,7 +158,7 @@ def test_each_distinct_file_is_looked_at_once(folder: Path, seen):
     answer = preflight(jobs, folder)
     assert len(answer.media) == 40
     assert len({media.fingerprint for media in answer.media.values()}) == 1
-    assert sorted(seen["read"]) == ["'face.png'", "'voice.wav'"]
+    assert sorted(seen["opened"]) == ["'face.png'", "'voice.wav'"]
     assert (len(seen["probe_image"]), len(seen["probe_audio"])) == (1, 1)
 
 
@@ -166,7 +167,7 @@ def test_copies_are_read_and_not_probed_again(folder: Path, seen):
     text = base64.b64encode((folder / "voice.wav").read_bytes()).decode()
     jobs = [a_job("a"), a_job("b", sound_file="copy.wav"), a_job("c", sound_file=text)]
     answer = preflight(jobs, folder, workers=1)
-    assert len(seen["read"]) == 4
+    assert len(seen["opened"]) == 4
     assert len(seen["probe_audio"]) == 1
     assert len({media.fingerprint for media in answer.media.values()}) == 1
 
@@ -174,7 +175,7 @@ def test_copies_are_read_and_not_probed_again(folder: Path, seen):
 def test_a_copy_is_called_by_its_own_name_in_messages(folder: Path):
     for name in ("one.wav", "two.wav"):
         (folder / name).write_bytes(wav(1))
-    jobs = [a_job("a", sound_file="one.wav"), a_job("b", sound_file="two.wav")]
+    jobs = [a_job("a", sound_file="one.wav", fit=OFF), a_job("b", sound_file="two.wav", fit=OFF)]
     whats = [problem.what for problem in preflight(jobs, folder, workers=1).problems]
     assert [what.split()[0] for what in whats] == ["'one.wav'", "'two.wav'"]
 
@@ -190,9 +191,9 @@ def test_progress_counts_every_job_once(folder: Path, workers):
 
 
 def test_an_interrupt_leaves_the_waiting_files_unread(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    real, asked = MODULE.read, []
+    real, asked = MODULE.opened, []
 
-    def slow(source: Any, *rest: Any) -> bytes:
+    def slow(source: Any, *rest: Any) -> Any:
         asked.append(source)
         time.sleep(0.01)
         return real(source, *rest)
@@ -202,7 +203,7 @@ def test_an_interrupt_leaves_the_waiting_files_unread(folder: Path, monkeypatch:
 
     for index in range(60):
         (folder / f"{index}.wav").write_bytes(wav(2 + index / 100, rate=4_000))
-    monkeypatch.setattr(MODULE, "read", slow)
+    monkeypatch.setattr(MODULE, "opened", slow)
     jobs = [a_job(str(index), sound_file=f"{index}.wav") for index in range(60)]
     with pytest.raises(KeyboardInterrupt):
         preflight(jobs, folder, workers=1, progress=interrupt)

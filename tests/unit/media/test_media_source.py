@@ -12,7 +12,14 @@ import pytest
 from media_kit import picture
 
 from manifest_runner.errors import MediaError
-from manifest_runner.media import Base64Source, FileSource, UrlSource, parse_reference, read
+from manifest_runner.media import Base64Source, FileSource, UrlSource, parse_reference
+from manifest_runner.media.opening import opened, sha256_of
+
+
+def read(source: FileSource | Base64Source, folder: Path, max_bytes: int = 10**9) -> bytes:
+    with opened(source, folder, max_bytes) as file:
+        return file.read()
+
 
 LONG = base64.b64encode(picture()).decode()
 NOBODY = 65_534
@@ -131,7 +138,11 @@ def test_a_huge_file_is_refused_by_its_size_alone(tmp_path: Path):
 
 @LINUX
 def test_a_file_that_has_more_in_it_than_its_size_says_is_bounded_too():
-    assert "too large" in refusal(FileSource("/proc/self/status"), Path(), max_bytes=10).what
+    with (
+        opened(FileSource("/proc/self/status"), Path(), 10) as file,
+        pytest.raises(MediaError, match="too large"),
+    ):
+        sha256_of(file, 10)
 
 
 @LINUX

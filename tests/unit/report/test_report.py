@@ -18,6 +18,7 @@ from manifest_runner.ledger import (
     open_for_reading,
     open_ledger,
     ownership,
+    results,
     speeches,
     writes,
 )
@@ -87,9 +88,9 @@ class Book:
         )
         ledger.write_now(writes.ended, ending)
         if to is JobState.EXPIRED:
-            ledger.write_now(writes.expired, attempt.attempt_id, "it was gone")
+            ledger.write_now(results.expired, attempt.attempt_id, "it was gone")
         if to is JobState.DONE:
-            kept = writes.Keeping(
+            kept = results.Keeping(
                 attempt_id=attempt.attempt_id,
                 file=entry.output,
                 watermark_file=None,
@@ -97,7 +98,7 @@ class Book:
                 bytes=10,
                 video_seconds=Decimal("3.2"),
             )
-            ledger.write_now(writes.kept, kept)
+            ledger.write_now(results.kept, kept)
 
     def report(self, folder: Path) -> tuple[dict, list[dict[str, str]], str]:
         with (

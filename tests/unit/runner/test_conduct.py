@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from scripted_campaign import Campaign, open_campaign, scripted, with_audio_id, with_files
 
-from manifest_runner.cli.carrying import calls_line
+from manifest_runner.cli.telling import calls_line
 from manifest_runner.errors import (
     AccountPaused,
     BudgetReached,

@@ -123,6 +123,7 @@ class Desk:
             units_estimated=Decimal("1.2"),
             units_reserved=Decimal("1.2"),
             settle_seconds=SETTLE,
+            fitted={},
             key_id="key-1",
         )
         return await self.submitter.send(prepared, "test")

@@ -81,7 +81,7 @@ async def test_a_file_that_vanished_after_planning_is_reported_and_not_sent(camp
     ("name", "content", "why"),
     [
         ("face.png", b"not a picture", "face.png"),
-        ("voice.wav", sound(1), "2"),
+        ("voice.wav", sound(301), "300"),
         ("voice.wav", None, "There is no file"),
     ],
 )

@@ -161,8 +161,29 @@ def test_a_refusal_can_be_rehearsed_and_makes_nothing(client: Client) -> None:
     assert refusal(client.http.get(f"{AVATAR}/refused")) == (404, 1203)
 
 
+@pytest.mark.parametrize(
+    "mouth", [[300, 0, 21, 10], [0, 395, 10, 6], [5, 5, 10**6, 1], [0, 0, 0, 5], "mouth"]
+)
+def test_a_mouth_that_is_no_part_of_the_picture_is_refused(client: Client, mouth: object) -> None:
+    reply = client.create(external_task_id="no-mouth", preview={"mouth": mouth})
+    assert refusal(reply) == (400, 1201)
+    assert "preview.mouth" in reply.json()["message"]
+    assert refusal(client.http.get(f"{AVATAR}/no-mouth")) == (404, 1203)
+
+
+def test_a_mouth_up_to_the_picture_s_edge_is_taken_and_shows_another_video(client: Client) -> None:
+    plain, boxed = (
+        client.ended(client.created(preview=preview)) for preview in (None, {"mouth": [200, 300, 120, 100]})
+    )
+    videos = [httpx.get(task["task_result"]["videos"][0]["url"]).content for task in (plain, boxed)]
+    assert videos[0] != videos[1]
+
+
+SPEECH = "Hello there, and welcome to everybody who has found the way here today."  # over 2 s at any speed
+
+
 def test_speech_becomes_a_video(client: Client) -> None:
-    body = {"text": "Hello there, and welcome.", "voice_id": "v", "voice_language": "en", "voice_speed": 9}
+    body = {"text": SPEECH, "voice_id": "v", "voice_language": "en", "voice_speed": 9}
     first, second = (client.http.post("/v1/audio/tts", json=body).json()["data"] for _ in range(2))
     assert (first["task_status"], first["final_unit_deduction"]) == ("succeed", "0.05")
     (audio,), (other,) = first["task_result"]["audios"], second["task_result"]["audios"]

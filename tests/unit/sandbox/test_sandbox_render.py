@@ -11,8 +11,9 @@ from PIL import Image
 from sandbox_kit import picture, recording
 
 from manifest_runner.models import Mode
-from manifest_runner.sandbox.picture import RUNGS, load_portrait, output_size, rung_index, zoom_ladder
-from manifest_runner.sandbox.render import Recipe, RenderCancelled, render
+from manifest_runner.sandbox.preview.picture import RUNGS, load_portrait, output_size, rung_index, zoom_ladder
+from manifest_runner.sandbox.preview.render import RenderCancelled, render
+from manifest_runner.sandbox.preview.scene import Recipe
 
 RECIPE = Recipe(image_key="image", audio_key="audio", audio_format="wav", mode=Mode.STD, watermark=False)
 

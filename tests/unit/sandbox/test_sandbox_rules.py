@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from manifest_runner.errors import UsageError
-from manifest_runner.models import Mode
+from manifest_runner.models import Box, Mode
 from manifest_runner.sandbox.refusals import Refusal
 from manifest_runner.sandbox.rules import create_order, parse_body, query_number, speech_order
 from manifest_runner.sandbox.settings import SandboxSettings, webhook_key
@@ -44,6 +44,27 @@ REFUSED = [
     ({"callback_url": "ftp://host/x"}, "callback_url"),
     ({"callback_url": "just words"}, "callback_url"),
     ({"external_task_id": 7}, "external_task_id"),
+    ({"preview": True}, "preview"),
+    ({"preview": [1, 2, 3, 4]}, "preview"),
+    *(
+        ({"preview": {"mouth": mouth}}, "preview.mouth")
+        for mouth in (
+            "1,2,3,4",
+            {"x": 1},
+            [1, 2, 3],
+            [1, 2, 3, 4, 5],
+            [1, 2, 3, 4.0],
+            [1, 2, 3, "4"],
+            [1, 2, True, 4],
+            [1, 2, None, 4],
+            [-1, 2, 3, 4],
+            [1, -2, 3, 4],
+            [1, 2, 0, 4],
+            [1, 2, 3, 0],
+            [1, 2, 3, -4],
+            [1, 2, 3, 10**400],
+        )
+    ),
 ]
 
 
@@ -82,6 +103,16 @@ def test_everything_given_is_taken() -> None:
     )
     assert (order.mode, order.watermark, order.audio_id, order.sound_file) == (Mode.PRO, True, "123", None)
     assert order.external_task_id == "a/b ?#%"
+
+
+@pytest.mark.parametrize("preview", [None, "", {}, {"mouth": None}, {"mouth": ""}, {"later": 1}])
+def test_a_preview_may_say_nothing_of_a_mouth(preview: object) -> None:
+    assert create_order({**VALID, "preview": preview}) == create_order(VALID)
+
+
+def test_a_preview_may_say_where_the_mouth_is() -> None:
+    order = create_order({**VALID, "preview": {"mouth": [0, 7, 1, 2]}})
+    assert order.mouth == Box(left=0, top=7, width=1, height=2)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[1]", b'"text"', b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from manifest_runner.errors import NeedsPerson
-from manifest_runner.models import Mode, ServiceStatus
+from manifest_runner.models import Box, Mode, ServiceStatus
 from manifest_runner.sandbox.rules import CreateOrder
 from manifest_runner.sandbox.store import DuplicateId, SlotsTaken, Store, open_store
 from manifest_runner.sandbox.task import MediaFacts, NewTask, ResultRole
@@ -48,6 +48,46 @@ def test_a_task_is_read_back_as_it_was_written(store: Store) -> None:
     assert len(str(task.task_id)) == 18
     assert store.find_task("b") is None
     assert store.find_task("9" * 40) is None
+
+
+def test_where_the_mouth_is_stays_with_the_task(store: Store) -> None:
+    box = Box(left=0, top=20, width=300, height=4)
+    order = replace(ORDER, mouth=box)
+    task = store.add_task(NewTask(order=order, image=IMAGE, audio=AUDIO, wait_ms=5), slots=5, now_ms=NOW)
+    assert task.mouth == box
+    assert store.unfinished_tasks() == [task]
+    assert store.add_task(new("b"), slots=5, now_ms=NOW).mouth is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1 2 3", "1 2 3 4 5", "1 2 0 4", "-1 2 3 4", "1 2 3 9999999", "a b c d"]
+)
+def test_a_mouth_that_none_of_us_wrote_is_a_damaged_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "s.sqlite3"
+    with open_store(path, now_ms=NOW) as store:
+        store.add_task(new("a"), slots=9, now_ms=NOW)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE tasks SET mouth = ?", [text])
+    connection.close()
+    with pytest.raises(NeedsPerson, match="can't be read"), open_store(path, now_ms=NOW) as store:
+        store.find_task("a")
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.executescript((Path(__file__).parent / "store_versions" / "1.sql").read_text())
+    connection.close()
+    for _ in range(2):
+        with open_store(path, now_ms=NOW + 1) as store:
+            task = store.find_task("from-before")
+            assert task is not None
+            assert (task.mode, task.seconds, task.mouth) == (Mode.STD, Decimal("2.125"), None)
+            assert store.opened_ms() == NOW
+    with open_store(path, now_ms=NOW + 1) as store:
+        order = replace(ORDER, mouth=Box(left=1, top=2, width=3, height=4))
+        task = store.add_task(NewTask(order=order, image=IMAGE, audio=AUDIO, wait_ms=5), slots=9, now_ms=NOW)
+        assert task.mouth == order.mouth
 
 
 @pytest.mark.parametrize("end", ["live", "failed", "succeed"])

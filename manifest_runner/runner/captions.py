@@ -1,0 +1,69 @@
+"""Captions beside the videos that want them: made from the text and the video's own sound, after the videos are here.
+
+It costs nothing and asks nobody, so what is missing is simply made at the next run, whatever went between.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from manifest_runner.errors import MediaError
+from manifest_runner.ledger import JobRecord, Ledger, queries, results
+from manifest_runner.media import caption_cues, find_pauses, srt_text
+from manifest_runner.models import Job, JobState, captions_output
+from manifest_runner.runner.landing import leads_outside, settle
+
+SPOKEN = "audio"  # the part of a fingerprint that a text belongs to
+
+
+def caption_all(
+    jobs: Sequence[Job], ledger: Ledger, folder: Path, *, progress: Callable[[int], None] | None = None
+) -> list[str]:
+    """Write the captions that are wanted and missing; the sentences about those that could not be."""
+    wanted = [(job, record) for job in jobs if (record := _due(job, ledger, folder)) is not None]
+    problems = []
+    with ThreadPoolExecutor(os.cpu_count() or 1, "caption") as pool:
+        outcomes = pool.map(lambda pair: _caption(folder, *pair), wanted)
+        for (job, record), problem in zip(wanted, outcomes, strict=True):
+            if problem is None:
+                ledger.write_now(results.captioned, job.external_task_id, captions_output(record.file or ""))
+            else:
+                problems.append(f"{job.external_task_id}: its captions could not be written: {problem}")
+            if progress:
+                progress(1)
+    return problems
+
+
+def _due(job: Job, ledger: Ledger, folder: Path) -> JobRecord | None:
+    """The record of a job whose captions are to be made: its video is here and says the row's text."""
+    if not job.captions or job.speech is None:
+        return None
+    record = ledger.read(queries.job, job.external_task_id)
+    if record is None or record.state is not JobState.DONE or record.file is None or SPOKEN in record.changed:
+        return None
+    there = record.captions_file is not None and (folder / record.captions_file).is_file()
+    return None if there else record
+
+
+def _caption(folder: Path, job: Job, record: JobRecord) -> str | None:
+    """Write one file of captions; why it could not be, if so. Another file in its place is kept aside."""
+    output = captions_output(record.file or "")
+    if job.speech is None or leads_outside(folder, PurePosixPath(output).parent):
+        return f"{output} leads outside the output folder."
+    final = folder / output
+    part = final.with_name(f".{final.name}.part")
+    try:
+        sound = find_pauses(folder / (record.file or ""))
+        text = srt_text(caption_cues(job.speech.text, job.speech.voice_language, sound))
+        part.unlink(missing_ok=True)  # an earlier run's rest, or a link
+        with part.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+        settle(part, final)
+    except MediaError as error:
+        return error.what
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

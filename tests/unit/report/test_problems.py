@@ -1,0 +1,105 @@
+"""problems.csv: only the rows that have problems, for whoever mends them; and the sentence that groups them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from manifest_runner.errors import ManifestError, NeedsPerson
+from manifest_runner.models import Job, Location, Problem
+from manifest_runner.report.problems import forget_problems, write_problems
+
+SMALL = "image smaller than 300 px"
+
+
+def job(number: int, **fields: object) -> Job:
+    given = {"image": f"{number}.png", "sound_file": f"{number}.mp3", "output": f"{number}.mp4", **fields}
+    return Job(external_task_id=f"j{number}", location=Location(file="rows.csv", line=number + 2), **given)  # type: ignore[arg-type]
+
+
+def problem(number: int, column: str = "image", kind: str = SMALL, what: str = "is small.") -> Problem:
+    place = Location(file="rows.csv", line=number + 2, column=column, json_path=f"$.jobs[{number}].{column}")
+    return Problem(location=place, what=what, mend="Use a larger one.", job=f"j{number}", kind=kind)
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        return list(csv.DictReader(text))
+
+
+def test_it_has_the_rows_that_have_problems_and_no_others(tmp_path):
+    jobs = [job(number, vars=MappingProxyType({"city": f"City {number}"})) for number in range(5)]
+    found = [problem(3), problem(1), problem(1, "sound_file", "recording that can't be used", "is a video.")]
+    rows = rows_of(write_problems(found, jobs, tmp_path / "out"))
+    assert [row["external_task_id"] for row in rows] == ["j1", "j3"]
+    assert rows[0] == {
+        "line": "3",
+        "external_task_id": "j1",
+        "columns": "image, sound_file",
+        "problems": "is small. is a video.",
+        "what to do": "Use a larger one.",
+        "image": "1.png",
+        "sound_file": "1.mp3",
+        "var.city": "City 1",
+    }
+
+
+def test_what_would_be_a_formula_is_text_and_a_whole_picture_is_not_repeated(tmp_path):
+    jobs = [job(0, image="=cmd|' /C calc'!A0", sound_file="A" * 9000)]
+    (row,) = rows_of(write_problems([problem(0)], jobs, tmp_path))
+    assert row["image"].startswith("'=")
+    assert len(row["sound_file"]) < 300
+
+
+def test_a_field_of_a_yaml_file_is_named_by_its_path(tmp_path):
+    place = Location(file="m.yaml", line=4, column=9, json_path="$.jobs[0].image")
+    (row,) = rows_of(
+        write_problems([Problem(location=place, what="x", job="j0", kind="k")], [job(0)], tmp_path)
+    )
+    assert row["columns"] == "image"
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(NeedsPerson, match=r"problems\.csv can't be written"):
+        write_problems([problem(0)], [job(0)], tmp_path / "out")
+
+
+def test_an_old_list_goes_when_there_are_no_problems_and_a_persons_own_file_stays(tmp_path):
+    file = write_problems([problem(0)], [job(0)], tmp_path)
+    forget_problems(tmp_path)
+    assert not file.exists()
+    file.write_text("my own notes")
+    forget_problems(tmp_path)
+    assert file.read_text() == "my own notes"
+    forget_problems(tmp_path / "nowhere")
+
+
+def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "problems.csv").symlink_to(tmp_path / "victim")
+    write_problems([problem(0)], [job(0)], tmp_path)
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert not (tmp_path / "problems.csv").is_symlink()
+
+
+def test_many_problems_of_few_kinds_are_counted_first():
+    found = [problem(number) for number in range(412)]
+    found += [problem(number, "sound_file", "recording longer than 300 s") for number in range(3)]
+    lines = str(ManifestError(found)).splitlines()
+    assert lines[:3] == [
+        "Many problems in the manifest.",
+        "  412 rows: image smaller than 300 px (the first: rows.csv:2 (column image))",
+        "  3 rows: recording longer than 300 s (the first: rows.csv:2 (column sound_file))",
+    ]
+    assert len(lines) < 30
+    assert lines[-1] == "... and 395 more."
+
+
+def test_few_problems_are_told_one_by_one():
+    lines = str(ManifestError([problem(number) for number in range(3)])).splitlines()
+    assert len(lines) == 4
+    assert "is small. Use a larger one." in lines[1]

@@ -1,0 +1,75 @@
+"""What a real run would cost, by its plan and by its rehearsal, and where its budget would end it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from manifest_runner.media import DEFAULT_RATES, JobMedia
+from manifest_runner.models import Job, Speech
+from manifest_runner.runner.forecast import Rehearsed, forecast
+from manifest_runner.runner.plan import Step, make_plan
+
+
+def spoken(key: str, text: str) -> Job:
+    speech = Speech(text=text, voice_id="v", voice_language="en")
+    return Job(external_task_id=key, image="a.png", output=f"{key}.mp4", speech=speech)
+
+
+def plan(*jobs: Job) -> list[Step]:
+    media = {
+        job.external_task_id: JobMedia(image=None, audio=None, fingerprint="", fingerprint_parts={})
+        for job in jobs
+    }
+    return make_plan(jobs, media, {}, rates=DEFAULT_RATES)
+
+
+def made(units: str, seconds: str = "3.2") -> Rehearsed:
+    return Rehearsed(video=True, seconds=Decimal(seconds), units=Decimal(units))
+
+
+REFUSED = Rehearsed(video=False, seconds=None, units=Decimal(0))
+
+
+def test_the_sum_of_the_plan_and_of_the_previews():
+    steps = plan(spoken("a", "x" * 60), spoken("b", "x" * 60), spoken("c", "y" * 60))
+    found = forecast(steps, {"a": made("1.2"), "b": made("1.2"), "c": REFUSED}, None)
+    assert (found.videos, found.previews) == (3, 2)
+    assert found.low == sum(step.estimate.low for step in steps)
+    assert found.high == sum(step.estimate.high for step in steps)
+    assert found.rehearsed == Decimal("2.45"), "two videos, and their common text once"
+    assert (found.affordable, found.left, found.stops) == (None, None, False)
+
+
+def test_the_budget_holds_the_worst_case_of_each_call():
+    steps = plan(spoken("a", "x" * 60), spoken("b", "x" * 60))
+    known = {"a": made("1.2"), "b": made("1.2")}
+    # a: 0.05 for the text, 1.6 set aside, 1.2 spent; b: 1.6 set aside, and no text any more.
+    for budget, sent, left in (
+        ("1.64", 0, "1.64"),
+        ("1.65", 1, "0.4"),
+        ("2.84", 1, "1.59"),
+        ("2.85", 2, "0.4"),
+    ):
+        found = forecast(steps, known, Decimal(budget))
+        assert (found.affordable, found.left) == (sent, Decimal(left)), budget
+        assert found.stops is (sent < 2)
+
+
+def test_a_refused_row_costs_nothing_and_needs_its_worst_case_all_the_same():
+    steps = plan(spoken("a", "x" * 60))
+    worst = steps[0].estimate.high
+    assert forecast(steps, {"a": REFUSED}, worst - Decimal("0.01")).stops
+    found = forecast(steps, {"a": REFUSED}, worst)
+    assert (found.stops, found.left) == (False, worst - DEFAULT_RATES.speech)
+
+
+def test_what_was_not_rehearsed_yet_is_counted_as_planned():
+    steps = plan(spoken("a", "x" * 60))
+    found = forecast(steps, {}, Decimal(100))
+    assert (found.previews, found.rehearsed) == (0, 0)
+    assert found.left == 100 - steps[0].estimate.expected
+
+
+def test_nothing_to_send():
+    found = forecast([], {}, Decimal(5))
+    assert (found.videos, found.low, found.high, found.left, found.stops) == (0, 0, 0, 5, False)
