@@ -14,11 +14,13 @@ demo: $(INSTALLED)
 	$(BIN)/manifest-runner run examples/quickstart.yaml
 	@echo "Videos and report: examples/out/quickstart"
 
+# Faults and the shelf start many processes: measuring their coverage as well would take as long again.
 test: $(FOR_TESTS)
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n $(TEST_WORKERS)
+	$(BIN)/coverage run -m pytest -n $(TEST_WORKERS) --ignore tests/faults --ignore tests/media_shelf
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) tests/faults tests/media_shelf
 
 lint: $(FOR_TESTS)
 	$(BIN)/ruff check .

@@ -18,13 +18,13 @@ from manifest_runner.cli.costing import (
     plan_of_a_real_run,
     units_range,
 )
+from manifest_runner.cli.stage import ACCOUNT, Stage, records_of
 from manifest_runner.cli.telling import tell_problems, tell_stop
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import MediaError, NeedsPerson
 from manifest_runner.models import Job, JobState, Problem, utc_now, utc_text
 
 if TYPE_CHECKING:
-    from manifest_runner.cli.rehearse import Stage
     from manifest_runner.ledger import JobRecord, Ledger
     from manifest_runner.media import Preflight
     from manifest_runner.report.cards import Card, Material
@@ -36,7 +36,6 @@ PROBLEMS_SHOWN = 20
 
 def tell_rehearsal(stage: Stage, found: Preflight, ledger: Ledger, outcome: Outcome, *, as_json: bool) -> int:
     """Write the reports and the page, say what they show, and return the exit code."""
-    from manifest_runner.cli.rehearse import records_of
     from manifest_runner.report.cards import Fate
 
     tell_stop(outcome)
@@ -68,7 +67,6 @@ def tell_rehearsal(stage: Stage, found: Preflight, ledger: Ledger, outcome: Outc
 
 def _write_reports(stage: Stage, found: Preflight, ledger: Ledger, *, as_json: bool) -> None:
     """report.json and report.csv of the rehearsal, and problems.csv where media can't be used."""
-    from manifest_runner.cli.rehearse import ACCOUNT
     from manifest_runner.media import DEFAULT_RATES
     from manifest_runner.report import collect, write_json, write_reports
     from manifest_runner.report.problems import forget_problems, write_problems

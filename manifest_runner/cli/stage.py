@@ -1,0 +1,100 @@
+"""Where a rehearsal plays: its manifest, its ledger, its sandbox and its folder, apart from all that is real."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from manifest_runner.cli.campaign import Campaign, load_campaign
+from manifest_runner.cli.terminal import say
+from manifest_runner.errors import ManifestError, UsageError
+from manifest_runner.models import Manifest
+
+if TYPE_CHECKING:
+    from manifest_runner.ledger import JobRecord, Ledger
+
+ACCOUNT = "rehearsal"  # whose the ledger is: no run will take it up, on the sandbox neither
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """`manifest` as it was written, and the `campaign` that is rehearsed in its place."""
+
+    manifest: Manifest
+    campaign: Campaign
+
+
+def set_stage(options: dict[str, Any]) -> Stage:
+    """Where and what is rehearsed. Raises ManifestError, UsageError; neither the real ledger nor anything real that
+    lies in the output folder is opened."""
+    from manifest_runner.runner.rehearsal import FOLDER, places_in_the_way, rehearsed
+
+    campaign = load_campaign(**{**options, "base_url": None})
+    manifest = campaign.manifest
+    if problems := list(places_in_the_way(manifest.jobs)):
+        raise ManifestError(problems)
+    ledger = options["ledger"] or _inside(campaign.state, f"{FOLDER}/ledger.sqlite3")
+    _look_at_ledger(ledger, manifest.folder)
+    # How many slots the account has is no reason to leave cores idle here.
+    concurrency = options["concurrency"] or max(manifest.concurrency, 2 * (os.cpu_count() or 1))
+    return Stage(
+        manifest=manifest,
+        campaign=Campaign(
+            manifest=rehearsed(manifest, concurrency=concurrency),
+            ledger=ledger,
+            out=_inside(campaign.out, FOLDER),
+        ),
+    )
+
+
+def _inside(folder: Path, below: str) -> Path:
+    """A place of the rehearsal's. The folder may be anybody's: a link in it leads us nowhere else."""
+    place = folder / below
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{place} leads to {place.resolve()}, outside {folder}.", mend="Take the link away.")
+    return place
+
+
+def _look_at_ledger(path: Path, folder: Path) -> None:
+    """Refuse a ledger that knows what was paid, before anything is written to it; begin anew without its sandbox.
+
+    The ledger that runs use by default is not even opened; any other is asked whose it is.
+    """
+    from manifest_runner.ledger import open_for_reading, queries
+
+    mend = "Leave --ledger out, or name another file for the rehearsal."
+    if path.resolve() == (folder / ".manifest-runner" / "ledger.sqlite3").resolve():
+        raise UsageError(f"The ledger {path} is that of the real runs.", mend=mend)
+    if not path.exists():
+        return
+    with open_for_reading(path) as connection:
+        account = queries.account(connection)
+        sandbox = sandbox_of(path, queries.ledger_id(connection))
+        alone = queries.anything_sent(connection) and not sandbox.is_dir()
+    if account not in (None, ACCOUNT):
+        raise UsageError(f"The ledger {path} is that of runs on {account}, not of rehearsals.", mend=mend)
+    if alone:
+        # It would ask for tasks and sounds that nobody has any more. There is nothing in it that was paid.
+        say("The sandbox of the earlier rehearsals is gone: all previews are made anew.", err=True)
+        for suffix in ("", "-wal", "-shm", ".rescue"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def sandbox_of(ledger: Path, ledger_id: str) -> Path:
+    """The folder of a ledger's sandbox. The two know the same ids: a new ledger has a new sandbox, and never that of
+    the runs beside it."""
+    whose = hashlib.sha256(ledger_id.encode()).hexdigest()  # of a text that may come from anybody
+    return ledger.parent / f"sandbox-{whose[:16]}"
+
+
+def records_of(ledger: Ledger, campaign: str) -> dict[str, JobRecord]:
+    """What the rehearsal's ledger has of the campaign, by external_task_id."""
+    from manifest_runner.ledger import queries
+
+    return {
+        record.external_task_id: record
+        for record in ledger.read(lambda connection: list(queries.jobs(connection, campaign)))
+    }
