@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("quickstart.yaml", "from-spreadsheet.yaml", "rows.csv"):
+    for name in ("quickstart.yaml", "from-spreadsheet.yaml", "rows.csv", "from-script.yaml"):
         shutil.copy(EXAMPLES / name, tmp_path)
     shutil.copytree(EXAMPLES / "assets", tmp_path / "assets")
     return tmp_path
@@ -48,6 +48,19 @@ def test_quickstart(cli, folder):
         assert (videos, audios) == (1, 1)
         if key in sounds:
             assert abs(seconds - float(probe_audio(folder / "assets" / sounds[key]).seconds)) < 0.1
+
+
+def test_a_script(cli, folder):
+    answer = cli("run", "from-script.yaml", "--json")
+    assert answer.returncode == 0, answer.stderr
+    report = json.loads(answer.stdout)
+    assert report["totals"]["speech_calls"] == 3
+    for job in report["jobs"]:
+        captions = folder / "out" / "from-script" / job["captions_file"]
+        last = captions.read_text(encoding="utf-8").strip().split("\n\n")[-1].splitlines()
+        hours, minutes, seconds = last[1].split(" --> ")[1].replace(",", ".").split(":")
+        ends = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        assert 0 <= float(job["video_seconds"]) - ends < 2, "the last words are said near the end"
 
 
 @pytest.mark.parametrize("arguments", [("from-spreadsheet.yaml",), ("rows.csv", "--service", "sandbox")])

@@ -46,18 +46,26 @@ class Look:
         self._remote_service = remote_service
 
     def image(self, source: Source) -> Findings[ImageFacts]:
-        return self._look(source, ImageFacts, probe_image, IMAGE_MAX_BYTES)
+        found = self._look(source, ImageFacts, probe_image, IMAGE_MAX_BYTES)
+        if found.facts is None or found.facts.frames == 1:
+            return found
+        return _warned(
+            found,
+            f"{found.label} has several pictures in it: only the first is used.",
+            "Give it as a single picture when another one is meant.",
+            "image with several pictures",
+        )
 
     def sound(self, source: Source) -> Findings[AudioFacts]:
         found = self._look(source, AudioFacts, probe_audio, AUDIO_MAX_BYTES)
         if found.facts is None or not found.facts.silent:
             return found
-        silence = Objection(
+        return _warned(
+            found,
             f"{found.label} has no sound that can be heard.",
             "Look whether it is the right file: the video will cost as much as any.",
             "recording without a sound",
         )
-        return replace(found, warnings=(*found.warnings, silence))
 
     def _look(
         self, source: Source, kind: type[Facts], probe: Callable[..., Facts], most: int
@@ -126,3 +134,7 @@ def _unseen(source: UrlSource, why: Unknown) -> Objection:
         "The service fetches it by itself; what it finds there is not known yet.",
         "URL that could not be looked at",
     )
+
+
+def _warned(found: Findings[Facts], what: str, mend: str, kind: str) -> Findings[Facts]:
+    return replace(found, warnings=(*found.warnings, Objection(what, mend, kind)))

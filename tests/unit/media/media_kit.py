@@ -60,13 +60,13 @@ def samples(seconds: float, rate: int, *, noise_from: float | None = None) -> np
     return sound
 
 
-def wav(seconds: float, *, rate: int = 16_000) -> bytes:
+def wav(seconds: float, *, rate: int = 16_000, level: float = 1) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
         writer.setsampwidth(2)
         writer.setframerate(rate)
-        writer.writeframes(samples(seconds, rate).tobytes())
+        writer.writeframes((samples(seconds, rate) * level).astype(np.int16).tobytes())
     return file.getvalue()
 
 

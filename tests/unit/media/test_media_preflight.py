@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from media_kit import encoded, film, picture, wav
+from PIL import Image
 
 from manifest_runner.media import Preflight, preflight
 from manifest_runner.models import Fit, FitMode, Job, Location, Speech
@@ -170,6 +171,19 @@ def test_copies_are_read_and_not_probed_again(folder: Path, seen):
     assert len(seen["opened"]) == 4
     assert len(seen["probe_audio"]) == 1
     assert len({media.fingerprint for media in answer.media.values()}) == 1
+
+
+def test_what_is_strange_and_taken_is_a_warning(folder: Path):
+    frames = [Image.new("RGB", (320, 320), colour) for colour in ("red", "blue")]
+    frames[0].save(folder / "moves.gif", save_all=True, append_images=frames[1:])
+    (folder / "silent.wav").write_bytes(wav(3, level=0))
+    answer = preflight([a_job(image="moves.gif", sound_file="silent.wav")], folder)
+    assert answer.problems == ()
+    assert [warning.kind for warning in answer.warnings] == [
+        "image with several pictures",
+        "recording without a sound",
+    ]
+    assert [warning.location for warning in answer.warnings] == [IMAGE, SOUND]
 
 
 def test_a_copy_is_called_by_its_own_name_in_messages(folder: Path):
