@@ -56,7 +56,11 @@ def utc_text(moment: datetime) -> str:
 
 
 def utc_from(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    """Raises ValueError for what is no moment, or one of no known zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} is a moment of no known zone")
+    return moment
 
 
 def printable(text: str) -> str:

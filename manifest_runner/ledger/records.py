@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
+from manifest_runner.errors import LedgerError
 from manifest_runner.models import JobState, Mode, ServiceStatus, Units, utc_from
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _as_runs_write_it(build: Callable[P, R]) -> Callable[P, R]:
+    """Values that no run writes are told as what they are: a file that was changed, and no bug of ours."""
+
+    @wraps(build)
+    def built(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return build(*args, **kwargs)
+        except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
+            raise LedgerError(
+                f"The ledger holds a value that no run writes ({error}).",
+                mend="Restore it from a backup, or move it away and take the campaign's tasks up with `adopt --all`.",
+            ) from error
+
+    return built
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +67,7 @@ class AttemptRecord:
     fitted: Mapping[str, str] = field(default_factory=dict)  # what was done to its media, by the field's name
 
     @classmethod
+    @_as_runs_write_it
     def from_row(cls, row: sqlite3.Row) -> AttemptRecord:
         return cls(
             attempt_id=row["attempt_id"],
@@ -111,6 +133,7 @@ class JobRecord:
         return next(named, self.attempts[-1] if self.attempts else None)
 
     @classmethod
+    @_as_runs_write_it
     def from_row(cls, row: sqlite3.Row, attempts: Sequence[AttemptRecord] = ()) -> JobRecord:
         return cls(
             external_task_id=row["external_task_id"],
@@ -154,6 +177,7 @@ class EventRecord:
     request_id: str | None
 
     @classmethod
+    @_as_runs_write_it
     def from_row(cls, row: sqlite3.Row) -> EventRecord:
         return cls(
             seq=row["seq"],
@@ -195,6 +219,7 @@ class SpeechRecord:
         return (self.calls_lost + self.figureless) * self.call_units
 
     @classmethod
+    @_as_runs_write_it
     def from_row(cls, row: sqlite3.Row) -> SpeechRecord:
         return cls(
             key=row["key"],
@@ -221,6 +246,7 @@ class Owner:
     seen_at: datetime | None = None  # its last sign of life
 
     @classmethod
+    @_as_runs_write_it
     def from_row(cls, row: sqlite3.Row) -> Owner:
         return cls(
             host=row["host"], pid=row["pid"], since=utc_from(row["since"]), seen_at=_moment(row["seen_at"])

@@ -2,6 +2,9 @@
 
 from contextlib import closing
 
+import pytest
+
+from manifest_runner.errors import LedgerError
 from manifest_runner.ledger import open_for_reading, queries
 from manifest_runner.ledger.connection import open_for_writing
 from manifest_runner.models import JobState
@@ -63,3 +66,27 @@ def test_a_read_transaction_stays_at_its_moment_and_holds_up_no_writer(ledger_pa
         assert queries.counts(reader, "spring") == {JobState.PENDING: 1}
         reader.execute("ROLLBACK")
         assert queries.counts(reader, "spring") == {JobState.DONE: 1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE jobs SET queued_at = 'yesterday'",
+        "UPDATE jobs SET queued_at = '2026-11-24T10:00:00'",
+        "UPDATE jobs SET units_estimated = 'a lot'",
+        "UPDATE jobs SET vars = '{'",
+        "UPDATE jobs SET mode = 'ultra'",
+        "UPDATE attempts SET units_deducted = 'NaN?'",
+        "UPDATE attempts SET service_status = 'odd'",
+        "UPDATE attempts SET fitted = 'x'",
+        "UPDATE attempts SET clock_skew = 1e300",
+    ],
+)
+def test_a_value_that_no_run_writes_is_told_and_is_no_bug(connection, steps, change):
+    steps.enrol("a")
+    steps.run("a")
+    connection.execute(change)
+    with pytest.raises(LedgerError, match="a value that no run writes") as told:
+        queries.job(connection, "a")
+    assert told.value.exit_code == 4
+    assert "adopt --all" in told.value.mend
