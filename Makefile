@@ -52,7 +52,7 @@ wheel-test: $(FOR_TESTS)
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[preview]"
 	@touch $(INSTALLED)
 
 $(FOR_TESTS): $(INSTALLED)

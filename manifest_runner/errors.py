@@ -28,7 +28,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from manifest_runner.models import Problem
+    from manifest_runner.models import Job, Problem
 
 
 class ManifestRunnerError(Exception):
@@ -54,7 +54,7 @@ class UsageError(ManifestRunnerError):
 class ManifestError(ManifestRunnerError):
     """The manifest is wrong. `problems` holds every one that was found, in the order of the file.
 
-    Of many that are of few kinds, the kinds are counted first.
+    Of many that are of few kinds, the kinds are counted first. `sound` are the jobs against which nothing was found.
     """
 
     exit_code = 2
@@ -65,6 +65,7 @@ class ManifestError(ManifestRunnerError):
         how_many = "Many problems" if count > 100 else f"{count} problem{'s' if count != 1 else ''}"
         super().__init__(f"{how_many} in the manifest.")
         self.problems = tuple(problems)
+        self.sound: tuple[Job, ...] = ()
 
     def __str__(self) -> str:
         groups = list(self._groups())
@@ -85,9 +86,13 @@ class ManifestError(ManifestRunnerError):
 
 
 class MediaError(ManifestRunnerError):
-    """One picture or recording can't be used."""
+    """One picture or recording can't be used. `kind` is what it is counted with, such as "missing file"."""
 
     exit_code = 2
+
+    def __init__(self, what: str, *, mend: str = "", kind: str = "") -> None:
+        super().__init__(what, mend=mend)
+        self.kind = kind
 
 
 class NeedsPerson(ManifestRunnerError):

@@ -90,7 +90,7 @@ class Rates:
 class JobState(StrEnum):
     """Where a job stands. Where each may go is in ledger/transitions.py."""
 
-    PENDING = "pending"  # known, nothing sent
+    PENDING = "pending"  # known, nothing sent, or surely nothing made of what was sent
     SUBMITTING = "submitting"  # intent is committed; a create may be under way, or its answer was lost
     RUNNING = "running"  # the service has the task
     RENDERED = "rendered"  # the service says succeed; the video is not here yet

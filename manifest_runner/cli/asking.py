@@ -23,7 +23,6 @@ def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, ye
 
     `committed` is what the campaign has spent or holds back so far.
     """
-
     manifest = campaign.manifest
     sending = [step for step in steps if step.action.costs]
     for line in notices(manifest):
@@ -36,7 +35,8 @@ def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, ye
         else "no budget"
     )
     count = f"{len(sending)} video{'' if len(sending) == 1 else 's'}"
-    if not click.confirm(f"Send {count} for {cost_range(steps)} ({budget})?", err=True):
+    where = f"{manifest.service.name} (paid)"
+    if not click.confirm(f"Send {count} to {where} for {cost_range(steps)} ({budget})?", err=True):
         raise Interrupted("Nothing was sent.", mend="The jobs stay as they are.")
 
 

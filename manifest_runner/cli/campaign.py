@@ -211,6 +211,7 @@ def notices(manifest: Manifest) -> list[str]:
             f"{rows} no external_task_id: the id is made from what the job asks for, so a row that is edited is a "
             "new job, and paid as one. Give the rows ids to be asked first."
         )
+    lines += _voice_notices(manifest)
     outside = _files_outside(manifest)
     if outside:
         more = f" and {len(outside) - 1} more" if len(outside) > 1 else ""
@@ -219,6 +220,32 @@ def notices(manifest: Manifest) -> list[str]:
             "whether all of it is meant to be, when the manifest is not your own."
         )
     return lines
+
+
+def _voice_notices(manifest: Manifest) -> list[str]:
+    """Texts that their voice can hardly speak."""
+    lines = []
+    for language, voice, chinese in (("zh", "a Chinese", False), ("en", "an English", True)):
+        strange = [
+            job
+            for job in manifest.jobs
+            if job.speech is not None
+            and job.speech.voice_language == language
+            and is_chinese(job.speech.text) is chinese
+        ]
+        if strange:
+            rows = f"{len(strange)} row{' has' if len(strange) == 1 else 's have'}"
+            text = "a Chinese text" if chinese else "a text without a Chinese sign"
+            lines.append(
+                f"{rows} {text} for {voice} voice (the first: {strange[0].where('speech')}): look whether "
+                "voice_language is meant."
+            )
+    return lines
+
+
+def is_chinese(text: str) -> bool:
+    """Whether there is a Chinese sign in it."""
+    return any("\u3400" <= sign <= "\u9fff" or "\U00020000" <= sign <= "\U0003347f" for sign in text)
 
 
 def _files_outside(manifest: Manifest) -> list[str]:

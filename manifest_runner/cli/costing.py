@@ -85,7 +85,8 @@ def cost_lines(money: Forecast, budget: Units | None, *, unusable: int = 0) -> l
         return lines
     estimate = units_range(money.low, money.high)
     lines += [
-        f"A real run that sends {count(money.videos, 'row')} would cost {estimate} units (an estimate, not a bill)."
+        f"A real run that sends {count(money.videos, 'row')}, with none of them done yet, would cost {estimate} units "
+        "(an estimate, not a bill)."
     ]
     if money.previews:
         lines.append(

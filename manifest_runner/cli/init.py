@@ -32,7 +32,7 @@ jobs:
   - external_task_id: hello-ben
     vars: {first_name: Ben}
     speech: {text: "Hello {first_name}, good to see you!", voice_id: oversea_male1, voice_language: en}
-  # With a recording of your own (.mp3, .wav, .m4a or .aac; 2 to 300 seconds, at most 5 MB):
+  # With a recording of your own (2 to 300 seconds, of nearly any kind; it is made to fit):
   # - external_task_id: welcome-en
   #   sound_file: assets/welcome-en.mp3
   # A thousand rows are easier in a sheet: `jobs: {from: rows.csv}`, one job a row, these names as its header.

@@ -114,12 +114,11 @@ def plan_lines(steps: Sequence[Step]) -> list[str]:
 
 def budget_lines(steps: Sequence[Step], left: Decimal | None) -> list[str]:
     """What the budget says to it. `left` is what is not spent or held back yet; None without a budget."""
-    high = sum((step.estimate.high for step in steps if step.estimate), Decimal(0))
+    low, high = (Decimal(units) for units in _range(steps).values())
     if left is None or high <= left:
         return []
-    return [
-        f"The budget has {units_text(max(left, Decimal(0)))} units left: the run may stop before all of it is sent."
-    ]
+    surely, units = "will" if low > left else "may", units_text(max(left, Decimal(0)))
+    return [f"The budget has {units} units left: the run {surely} stop before all of it is sent."]
 
 
 def _cost(step: Step) -> str:

@@ -111,7 +111,8 @@ def is_elsewhere(manifest: Manifest, asked: str | None, variables: dict[str, str
     from manifest_runner.service.base_url import host_of
 
     if manifest.service.name is ServiceName.SANDBOX:
-        return False
+        # Our own fetches from public addresses only, as the service does; somebody's may have been told otherwise.
+        return asked is None and manifest.service.base_url is None
     named = (asked, variables.get("KLING_BASE_URL"), variables.get(FILE_ADDRESS), manifest.service.base_url)
     address = next((one for one in named if one), DEFAULT_BASE_URL)
     return not is_this_machine(host_of(check_base_url(address)))

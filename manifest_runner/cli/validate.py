@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ from manifest_runner.cli.campaign import (
 from manifest_runner.cli.service import environment, is_elsewhere
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestError
+from manifest_runner.models import Manifest
 
 if TYPE_CHECKING:
     from manifest_runner.media import Preflight
@@ -37,11 +39,19 @@ def command(as_json: bool, skip_urls: bool, **options: Any) -> int:
     campaign's output folder.
     """
     try:
-        campaign = load_campaign(**options)
+        try:
+            campaign = load_campaign(**options)
+        except ManifestError as error:
+            raise _with_media_problems(
+                error, options["manifest"], skip_urls=skip_urls, quiet=as_json
+            ) from None
         remote = is_elsewhere(campaign.manifest, options["base_url"], environment())
         found = look_at_media(campaign.manifest, quiet=as_json, remote_service=remote, skip_urls=skip_urls)
         with problems_kept(campaign):
             if found.problems:
+                if not as_json:
+                    for line in warning_lines(found):
+                        say(line, err=True)
                 raise ManifestError(found.problems)
     except ManifestError as error:
         if not as_json:
@@ -63,6 +73,13 @@ def command(as_json: bool, skip_urls: bool, **options: Any) -> int:
         for line in [*fitting_lines(found), *warning_lines(found), *notices(manifest)]:
             say(line)
     return 0
+
+
+def _with_media_problems(error: ManifestError, path: Path, *, skip_urls: bool, quiet: bool) -> ManifestError:
+    """The same error, with what is wrong with the media of the rows that are sound: one look finds everything."""
+    sound = Manifest(path=path, campaign="", jobs=error.sound)
+    found = look_at_media(sound, quiet=quiet, remote_service=True, skip_urls=skip_urls)
+    return ManifestError([*error.problems, *found.problems])
 
 
 def fitting_lines(found: Preflight) -> list[str]:

@@ -45,14 +45,14 @@ def load_manifest(path: Path, *, settings: Settings = _NO_SETTINGS) -> Manifest:
     try:
         manifest = _load(path, settings, found)
     except ManifestError as exc:  # what stopped the reading, beside what had been found before
-        raise ManifestError(told(_in_order([*found, *exc.problems], path))) from None
-    if manifest is None:
-        raise ManifestError(told(_in_order(found, path)))
+        error = ManifestError(told(_in_order([*found, *exc.problems], path)))
+        error.sound = exc.sound
+        raise error from None
     return manifest
 
 
-def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest | None:
-    """The manifest, or None when `found` says why there is none. Raises ManifestError when the reading stops."""
+def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest:
+    """The manifest. Raises ManifestError when the reading stops, or when something was found, which is in `found`."""
     head = read_head(path, found, output=settings.output)
     faults = _check_form(head, found)
     rows = read_rows(head, path, found, output=settings.output)
@@ -74,7 +74,11 @@ def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest | No
         found += completed[-1].problems
         _stop_at_enough(found)
     found += islice(compare(completed), ENOUGH)
-    return None if found else _manifest(path, settings, data, common, completed)
+    if found:
+        error = ManifestError([])
+        error.sound = tuple(result.job for result in completed if result.job is not None)
+        raise error
+    return _manifest(path, settings, data, common, completed)
 
 
 def _manifest(

@@ -127,7 +127,9 @@ def _refuse_irregular(mode: int, label: str) -> None:
 def _unreadable(source: FileSource, folder: Path, error: OSError) -> MediaError:
     path = source.resolved(folder)
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return MediaError(f"There is no file {source.label}.", mend=_way_to(source, folder))
+        return MediaError(
+            f"There is no file {source.label}.", mend=_way_to(source, folder), kind="file that is not there"
+        )
     if error.errno in (errno.EACCES, errno.EPERM):
         return MediaError(
             f"{source.label} may not be read.", mend=f"Allow it: chmod u+r '{printable(str(path))}'."

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -30,6 +30,7 @@ _MOST_WORKERS = 8
 _NO_FIT = Fit(FitMode.OFF)  # what a URL leads to is passed on as it is
 
 Facts = TypeVar("Facts", ImageFacts, AudioFacts)
+Recipe = TypeVar("Recipe", ImageRecipe, AudioRecipe)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,12 +119,8 @@ def _check(
     job: Job, image: Findings[ImageFacts], sound: Findings[AudioFacts]
 ) -> tuple[list[Problem], JobMedia]:
     """The job's problems, and what its media are and become."""
-    image_recipe, image_objections = (
-        image_fitting(image.facts, _NO_FIT if image.passed_on else job.fit) if image.facts else (None, [])
-    )
-    audio_recipe, sound_objections = (
-        audio_fitting(sound.facts, _NO_FIT if sound.passed_on else job.fit) if sound.facts else (None, [])
-    )
+    image_recipe, image_objections = _fitted(image, job.fit, image_fitting)
+    audio_recipe, sound_objections = _fitted(sound, job.fit, audio_fitting)
     problems = [
         *_told(job, "image", [*image.objections, *_of(image.label, image_objections)]),
         *_told(job, "sound_file", [*sound.objections, *_of(sound.label, sound_objections)]),
@@ -153,6 +150,21 @@ def _chosen(image: ImageRecipe | None, audio: AudioRecipe | None) -> list[str]:
 def _content(findings: Findings[Facts]) -> str | None:
     """The hash that stands for the media: None for a URL, which stands for itself whatever it leads to today."""
     return findings.facts.sha256 if findings.facts and not findings.passed_on else None
+
+
+def _fitted(
+    found: Findings[Facts], fit: Fit, fitting: Callable[[Facts, Fit], tuple[Recipe | None, list[Objection]]]
+) -> tuple[Recipe | None, list[Objection]]:
+    """What will be done to it, and what is against it. A URL is passed on as it is."""
+    if found.facts is None:
+        return None, []
+    if found.passed_on:
+        return fitting(found.facts, _NO_FIT)
+    recipe, objections = fitting(found.facts, fit)
+    if objections and fit.mode is FitMode.OFF and fitting(found.facts, replace(fit, mode=FitMode.AUTO))[0]:
+        hint = "Or let it be made to fit: its row, or the defaults, say `fit: off`."
+        objections = [one._replace(mend=f"{one.mend} {hint}") for one in objections]
+    return recipe, objections
 
 
 def _of(label: str, objections: Sequence[Objection]) -> Iterator[Objection]:

@@ -37,6 +37,14 @@ class Budget:
 
         Raises BudgetReached when nothing is in flight any more and it still doesn't fit.
         """
+        await self.room_for(external_task_id, units)
+        self._reserved[external_task_id] = units
+
+    async def room_for(self, external_task_id: str, units: Units) -> None:
+        """Wait until `units` would fit, without setting them aside. Raises BudgetReached like `reserve`.
+
+        For what comes before a create call and would be in vain: a paid speech, a long encoding.
+        """
         while self.limit is not None and self._beside(external_task_id) + units > self.limit:
             if not self._reserved.keys() - {external_task_id}:
                 raise BudgetReached(
@@ -46,7 +54,6 @@ class Budget:
                 )
             self._changed.clear()
             await self._changed.wait()
-        self._reserved[external_task_id] = units
 
     def _beside(self, external_task_id: str) -> Units:
         """What is committed to everything but this job."""

@@ -202,6 +202,8 @@ class Conductor:
         if await self._is_home_after_all(step):
             return
         try:
+            if step.estimate is not None:
+                await self._budget.room_for(step.external_task_id, step.estimate.low)
             prepared = await self._preparer.prepare(step)
         except Exception:
             self._budget.release(step.external_task_id)

@@ -209,3 +209,48 @@ def test_bad_media_of_one_row_do_not_hide_those_of_another(cli, folder):
     assert "a playlist" in problems["list-mp3"]["what"]
     assert "is a video" in problems["film-mp3"]["what"]
     assert "Traceback" not in answer.stderr
+
+
+def test_one_look_finds_what_is_wrong_with_the_rows_and_with_their_media(cli, folder):
+    campaign(
+        folder,
+        "external_task_id: a, mode: ultra",
+        "external_task_id: b, image: small.png",
+        "external_task_id: c",
+    )
+    answer = cli("validate", "m.yaml")
+    assert answer.returncode == 2
+    assert "`mode` must be `std` or `pro`" in answer.stderr
+    assert "'small.png' is 200 x 200 pixels" in answer.stderr
+    assert answer.stderr.startswith("Error: 2 problems")
+
+
+def test_a_row_that_is_refused_by_its_own_wish_is_told_so(cli, folder):
+    campaign(folder, "external_task_id: a, image: face.webp, fit: off")
+    assert "say `fit: off`" in cli("validate", "m.yaml").stderr
+
+
+def test_a_voice_that_can_hardly_speak_the_text_is_told(cli, folder):
+    speech = "speech: {text: 早上好，安娜, voice_id: v, voice_language: en}"
+    campaign(folder, f"external_task_id: a, {speech}", f"external_task_id: b, {SPEECH}")
+    said = cli("plan", "m.yaml").stdout
+    assert "1 row has a Chinese text for an English voice" in said
+
+
+def test_nothing_is_spoken_for_a_video_that_the_budget_cannot_pay(cli, folder):
+    rows = [
+        f"external_task_id: r{number}, speech: {{text: Hello number {number} and good morning, voice_id: v, voice_language: en}}"
+        for number in range(3)
+    ]
+    campaign(folder, *rows)
+    ran = cli("run", "m.yaml", "--budget-units", "0.8")
+    assert ran.returncode == 5
+    assert "text-to-speech" not in ran.stdout
+    assert "The budget of 0.8 units is reached" in ran.stderr
+
+
+def test_an_address_of_this_machine_is_no_use_to_a_service_and_told_before(cli, folder):
+    campaign(folder, "external_task_id: a, sound_file: 'http://127.0.0.1:9/a.mp3'")
+    answer = cli("validate", "m.yaml")
+    assert answer.returncode == 2
+    assert "an address of this machine or its network" in answer.stderr

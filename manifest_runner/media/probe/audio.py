@@ -141,7 +141,11 @@ def _is_heard(frame: AudioFrame) -> bool:
 def _only_sound(container: InputContainer, name: str) -> tuple[AudioStream, Fraction]:
     """The stream of sound and its tick in seconds. A cover picture inside does not make a file a video."""
     if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
-        raise MediaError(f"{name} is a video.", mend="Export its sound alone, as MP3 or M4A.")
+        raise MediaError(
+            f"{name} is a video.",
+            mend="Export its sound alone, as MP3 or M4A.",
+            kind="video in place of a recording",
+        )
     if not container.streams.audio:
         raise MediaError(f"{name} has no sound in it.", mend="Give a recording of a voice.")
     stream = container.streams.audio[0]
@@ -210,6 +214,7 @@ def _no_recording(name: str, file: BinaryIO) -> MediaError:
         return MediaError(
             f"{name} is a recording that is damaged or cut off.",
             mend="Export or copy it again from where it came from.",
+            kind="recording that is damaged",
         )
     return MediaError(
         f"{name} is no recording that can be read: it looks like {words}.",

@@ -197,4 +197,5 @@ def _damaged(name: str) -> MediaError:
     return MediaError(
         f"{name} is a picture that is damaged or cut off.",
         mend="Export or copy it again from where it came from.",
+        kind="image that is damaged",
     )

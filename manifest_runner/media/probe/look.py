@@ -75,7 +75,7 @@ class Look:
                 return self._look_at_url(source, kind, probe, most)
             return Findings(label=source.label, facts=self._look_at_file(source, kind, probe))
         except MediaError as error:
-            objection = Objection(error.what, error.mend, f"{_NOUNS[kind]} that can't be used")
+            objection = Objection(error.what, error.mend, error.kind or f"{_NOUNS[kind]} that can't be read")
             return Findings(label=source.label, objections=(objection,))
 
     def _look_at_file(

@@ -72,7 +72,10 @@ class UrlReader:
         except (httpx.ConnectError, httpx.ConnectTimeout, socket.gaierror) as error:
             with self._lock:
                 self._lost.add(host)
-            raise Unknown(f"its host could not be reached ({type(error).__name__})") from None
+            nameless = isinstance(error, socket.gaierror)
+            raise Unknown(
+                "no host of that name was found" if nameless else "its host could not be reached"
+            ) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise Unknown(f"it could not be read ({type(error).__name__})") from None
 
