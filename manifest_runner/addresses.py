@@ -9,6 +9,13 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")  # where the IPv4 address stands is its owner's choice
+# They count as global, and lead nobody to a public host: a cloud's own metadata, what routers and hosts use among
+# themselves (NAT64 discovery, DS-Lite), and the relays of 6to4, which are gone.
+_NOBODYS = (
+    ipaddress.IPv4Network("168.63.129.16/32"),
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("192.88.99.0/24"),
+)
 
 
 def is_public(address: Address) -> bool:
@@ -20,6 +27,7 @@ def is_public(address: Address) -> bool:
     # Site-local addresses are of no network any more, and still count as global.
     site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
     unwanted = address.is_multicast or address.is_reserved or address in _NAT64_LOCAL or site_local
+    unwanted = unwanted or any(address in network for network in _NOBODYS)
     return address.is_global and not address.is_loopback and not unwanted
 
 

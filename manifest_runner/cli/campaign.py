@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from manifest_runner.errors import ManifestError, UsageError
+from manifest_runner.errors import ManifestError, NeedsPerson, UsageError
 from manifest_runner.models import Manifest, Problem, ServiceName, quantity_from
 
 if TYPE_CHECKING:
@@ -123,12 +123,22 @@ def load_campaign(
 def _own(folder: Path, below: str, option: str) -> Path:
     """A place of ours in the manifest's folder. The folder may be anybody's: a link in it leads us nowhere else."""
     place = folder / below
-    if not place.resolve().is_relative_to(folder.resolve()):
+    leads, base = where_it_leads(place), folder.resolve()
+    if leads != base / below:
+        where = "in another place of" if leads.is_relative_to(base) else "outside"
         raise UsageError(
-            f"{place} is a link to {place.resolve()}, outside the manifest's folder.",
-            mend=f"If that is meant, say so: {option} {place.resolve()}",
+            f"{place} is a link to {leads}, {where} the manifest's folder.",
+            mend=f"If that is meant, say so: {option} {leads}",
         )
     return place
+
+
+def where_it_leads(place: Path) -> Path:
+    """The place that all links on the way lead to. Raises UsageError where they lead round in a circle."""
+    try:
+        return place.resolve()
+    except (OSError, RuntimeError):
+        raise UsageError(f"{place} is a link that leads nowhere.", mend="Take the link away.") from None
 
 
 def media_options(command: F) -> F:
@@ -141,9 +151,12 @@ def media_options(command: F) -> F:
 
 
 def look_at_media(
-    manifest: Manifest, *, quiet: bool, remote_service: bool, skip_urls: bool = False
+    manifest: Manifest, *, quiet: bool, remote_service: bool, skip_urls: bool = False, previews: bool = False
 ) -> Preflight:
-    """Probe every job's media, with a bar on a terminal; what is found is kept for the next command."""
+    """Probe every job's media, with a bar on a terminal; what is found is kept for the next command.
+
+    `previews`: what only a preview shows (where the mouth is) counts as well.
+    """
     from tqdm import tqdm
 
     from manifest_runner.media import open_cache, preflight
@@ -160,6 +173,7 @@ def look_at_media(
             progress=lambda count: advance(bar, count),
             remote_service=remote_service,
             look_at_urls=not skip_urls,
+            previews=previews,
             cache=cache,
         )
 
@@ -174,8 +188,11 @@ def problems_kept(campaign: Campaign) -> Iterator[None]:
     except ManifestError as error:
         of_media = [problem for problem in error.problems if problem.kind]
         if of_media:
-            file = write_problems(of_media, campaign.manifest.jobs, campaign.out)
-            error.mend = f"The rows concerned are in {file}."
+            try:
+                file = write_problems(of_media, campaign.manifest.jobs, campaign.out)
+                error.mend = f"The rows concerned are in {file}."
+            except NeedsPerson as trouble:  # told beside the problems, not in their place
+                error.mend = str(trouble)
         raise
     forget_problems(campaign.out)
 

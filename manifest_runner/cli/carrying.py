@@ -18,7 +18,6 @@ from manifest_runner.cli.campaign import (
     advance,
     load_campaign,
     look_at_media,
-    media_options,
     problems_kept,
     warning_lines,
 )
@@ -37,14 +36,13 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-RUN_OPTIONS = ("create_timeout", "task_timeout", "same_account", "take_over", "yes", "as_json", "skip_urls")
+RUN_OPTIONS = ("create_timeout", "task_timeout", "same_account", "take_over", "yes", "as_json")
 
 
 def run_options(command: F) -> F:
     """What every command that sends something can be told about how."""
     for decorate in reversed(
         (
-            media_options,
             click.option(
                 "--create-timeout",
                 type=click.FloatRange(0.1, 3600),
@@ -109,9 +107,8 @@ def carry(
     )
     variables = environment()
     remote = is_elsewhere(campaign.manifest, options["base_url"], variables)
-    found = look_at_media(
-        campaign.manifest, quiet=flags["as_json"], remote_service=remote, skip_urls=flags["skip_urls"]
-    )
+    # What URLs lead to is for `validate`, `plan` and `rehearse` to say: here it would keep paid results waiting.
+    found = look_at_media(campaign.manifest, quiet=flags["as_json"], remote_service=remote, skip_urls=True)
     account = account_of(campaign.manifest, options["base_url"], variables)
     with open_ledger(campaign.ledger, account=account, take_over=flags["take_over"]) as ledger:
         with problems_kept(campaign):
@@ -145,7 +142,13 @@ def work(
     """
     outcome = _work(campaign, steps, ledger, how, opening)
     if not isinstance(outcome.stopped, Interrupted | LedgerError):
-        outcome.problems += _write_captions(campaign, ledger)
+        try:
+            outcome.problems += _write_captions(campaign, ledger)
+        except ManifestRunnerError as error:  # the videos are here all the same, and are reported
+            if outcome.stopped is None:
+                outcome.stopped = error
+            else:
+                outcome.problems.append(str(error))
     return outcome
 
 

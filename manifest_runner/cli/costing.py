@@ -44,7 +44,7 @@ def forecast_of(
 
 def _rehearsed(job: Job, record: JobRecord, folder: Path) -> Rehearsed | None:
     """What became of a row as it is now; None where nothing did yet, or where the sandbox can't know."""
-    from manifest_runner.report.cards import place_of
+    from manifest_runner.report.cards import address
     from manifest_runner.runner.forecast import Rehearsed
 
     if record.state in (JobState.REJECTED, JobState.FAILED):
@@ -57,7 +57,7 @@ def _rehearsed(job: Job, record: JobRecord, folder: Path) -> Rehearsed | None:
         or attempt.units_deducted is None
         or record.state is not JobState.DONE
         or record.changed
-        or place_of(record.file, folder) is None
+        or address(record.file, folder, ".mp4") is None
     ):
         return None
     return Rehearsed(video=True, seconds=attempt.video_seconds, units=attempt.units_deducted)

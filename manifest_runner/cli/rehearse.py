@@ -45,7 +45,9 @@ def command(*, take_over: bool, as_json: bool, skip_urls: bool, **options: Any) 
     from manifest_runner.ledger import open_ledger
 
     stage = set_stage(options)
-    found = look_at_media(stage.manifest, quiet=as_json, remote_service=True, skip_urls=skip_urls)
+    found = look_at_media(
+        stage.manifest, quiet=as_json, remote_service=True, skip_urls=skip_urls, previews=True
+    )
     for line in [*warning_lines(found), *notices(stage.manifest), *_unused(stage.manifest, options)]:
         say(line, err=True)
     with open_ledger(stage.campaign.ledger, account=ACCOUNT, take_over=take_over) as ledger:

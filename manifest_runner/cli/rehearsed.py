@@ -120,6 +120,7 @@ def _by_job(problems: Sequence[Problem]) -> dict[str, list[Problem]]:
 def _posters(stage: Stage, records: Mapping[str, JobRecord], *, quiet: bool) -> dict[str, str]:
     from tqdm import tqdm
 
+    from manifest_runner.media import probe_video
     from manifest_runner.report.cards import place_of
     from manifest_runner.report.page import cannot_write
     from manifest_runner.report.posters import make_posters
@@ -133,7 +134,9 @@ def _posters(stage: Stage, records: Mapping[str, JobRecord], *, quiet: bool) -> 
     }
     with tqdm(total=len(videos), desc="Pictures", unit="row", disable=quiet or None, leave=False) as bar:
         try:
-            return make_posters(videos, folder, progress=lambda count: _advance(bar, count))
+            return make_posters(
+                videos, folder, progress=lambda count: _advance(bar, count), check=probe_video
+            )
         except OSError as error:
             raise cannot_write(folder, error) from error
 
@@ -176,12 +179,13 @@ def _notes(job: Job, record: JobRecord | None) -> list[str]:
 def _called(reference: str) -> str:
     """How a page may name a picture or a recording: no Base64, and no query, which may carry a signature."""
     from manifest_runner.media import FileSource, parse_reference
+    from manifest_runner.report.problems import public_name
 
     try:
         source = parse_reference(reference)
     except MediaError:
-        return reference[:200]
-    return source.path if isinstance(source, FileSource) else source.label.strip("'")
+        return public_name(reference)
+    return public_name(source.path) if isinstance(source, FileSource) else source.label.strip("'")
 
 
 def _is_there(reference: str, folder: Path) -> bool:

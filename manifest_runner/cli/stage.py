@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifest_runner.cli.campaign import Campaign, load_campaign
+from manifest_runner.cli.campaign import Campaign, load_campaign, where_it_leads
 from manifest_runner.cli.terminal import say
+from manifest_runner.disk import kept_name
 from manifest_runner.errors import ManifestError, UsageError
 from manifest_runner.models import Manifest
 
@@ -51,10 +52,13 @@ def set_stage(options: dict[str, Any]) -> Stage:
 
 
 def _inside(folder: Path, below: str) -> Path:
-    """A place of the rehearsal's. The folder may be anybody's: a link in it leads us nowhere else."""
+    """A place of the rehearsal's. The folder may be anybody's: a link in it leads us nowhere else, and not to the
+    real videos, which have the names of their previews."""
     place = folder / below
-    if not place.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{place} leads to {place.resolve()}, outside {folder}.", mend="Take the link away.")
+    leads, base = where_it_leads(place), where_it_leads(folder)
+    if leads != base / below:
+        where = "in another place of" if leads.is_relative_to(base) else "outside"
+        raise UsageError(f"{place} leads to {leads}, {where} {folder}.", mend="Take the link away.")
     return place
 
 
@@ -73,14 +77,20 @@ def _look_at_ledger(path: Path, folder: Path) -> None:
     with open_for_reading(path) as connection:
         account = queries.account(connection)
         sandbox = sandbox_of(path, queries.ledger_id(connection))
-        alone = queries.anything_sent(connection) and not sandbox.is_dir()
+        sent = queries.anything_sent(connection)
     if account not in (None, ACCOUNT):
         raise UsageError(f"The ledger {path} is that of runs on {account}, not of rehearsals.", mend=mend)
-    if alone:
-        # It would ask for tasks and sounds that nobody has any more. There is nothing in it that was paid.
+    if account is None and sent:
+        raise UsageError(
+            f"The ledger {path} does not say whose runs it has; they may be paid ones.", mend=mend
+        )
+    if sent and not sandbox.is_dir():
+        # It would ask for tasks and sounds that nobody has any more.
         say("The sandbox of the earlier rehearsals is gone: all previews are made anew.", err=True)
-        for suffix in ("", "-wal", "-shm", ".rescue"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        aside = kept_name(path)
+        for suffix in (".rescue", "-wal", "-shm", ""):
+            if os.path.lexists(companion := Path(f"{path}{suffix}")):
+                companion.replace(f"{aside}{suffix}")
 
 
 def sandbox_of(ledger: Path, ledger_id: str) -> Path:

@@ -41,6 +41,8 @@ def restored(connection: sqlite3.Connection, identity: str, job: Job, *, here: b
         "UPDATE jobs SET current = ?, changed = '[]', mode = ?, watermark = ? WHERE external_task_id = ?",
         (identity, *paid_columns(job), job.external_task_id),
     )
+    if not here:  # captions that lie there are of another version
+        captioned(connection, job.external_task_id, None)
 
 
 def kept(connection: sqlite3.Connection, keeping: Keeping) -> None:

@@ -19,6 +19,11 @@ _RESERVED = frozenset(
     + [device + digit for device in ("com", "lpt") for digit in "0123456789\u00b9\u00b2\u00b3"]
 )
 
+# What lies in the output folder beside the videos: the reports, and what belongs to a page.
+_OURS = frozenset(
+    ["report.json", "report.csv", "problems.csv", ".problems.csv.sha256", "index.html", "posters"]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Clash:
@@ -31,7 +36,13 @@ class Clash:
 
 def path_fault(path: str) -> tuple[str, str] | None:
     """What is wrong with one of a path's names, and how to mend it; None for a good path."""
-    return next((fault for name in path.split("/") if (fault := name_fault(name))), None)
+    first, *_ = names = path.split("/")
+    if same_file_key(first) in _OURS:
+        return (
+            f"`{shown(first)}` is the name of one of our own files beside the videos",
+            "Choose another name.",
+        )
+    return next((fault for name in names if (fault := name_fault(name))), None)
 
 
 def name_fault(name: str) -> tuple[str, str] | None:

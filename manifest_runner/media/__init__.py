@@ -15,7 +15,7 @@ from manifest_runner.media.estimate import (
     estimate_spoken,
 )
 from manifest_runner.media.facts import AudioFacts, ImageFacts
-from manifest_runner.media.fingerprint import fingerprint, fingerprint_parts
+from manifest_runner.media.fingerprint import fingerprint, fingerprint_parts, speech_part
 from manifest_runner.media.limits import AUDIO_MIN_SECONDS, audio_problems, image_problems
 from manifest_runner.media.preflight import JobMedia, Preflight, preflight
 from manifest_runner.media.probe.audio import probe_audio
@@ -55,5 +55,6 @@ __all__ = [
     "probe_audio",
     "probe_image",
     "probe_video",
+    "speech_part",
     "srt_text",
 ]

@@ -10,23 +10,30 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from manifest_runner.models import Job, Speech, units_text
+from manifest_runner.models import Box, Job, Speech, units_text
 
 VERSION = "1"
 """Changes when equal jobs would no longer hash alike; then stored fingerprints can't be compared."""
 
 
 def fingerprint_parts(
-    job: Job, *, image_sha256: str | None, audio_sha256: str | None, fitted: Sequence[str] = ()
+    job: Job,
+    *,
+    image_sha256: str | None,
+    audio_sha256: str | None,
+    fitted: Sequence[str] = (),
+    mouth: Box | None = None,
 ) -> dict[str, str]:
     """A hash for each field that is paid for: `image`, `audio`, `prompt`, `mode`, `watermark`.
 
     The hashes are those of the files' contents as the person has them, so that another encoder changes nothing; None
     where a reference is a URL, whose text then stands for it. What a person chose to have done to them, and can be seen
-    or heard (`fitted`), is a part of its own where there is any. Comparing two such mappings tells which fields of a
-    row have changed.
+    or heard (`fitted`), is a part of its own where there is any; so is the `mouth` of a preview. Comparing two such
+    mappings tells which fields of a row have changed.
     """
     chosen = {"fit": _hash(list(fitted))} if fitted else {}
+    if mouth is not None:
+        chosen["mouth"] = _hash([mouth.left, mouth.top, mouth.width, mouth.height])
     return {
         **chosen,
         "image": _hash(["content", image_sha256] if image_sha256 else ["url", job.image]),
@@ -35,6 +42,11 @@ def fingerprint_parts(
         "mode": _hash(job.mode.value),
         "watermark": _hash(job.watermark),
     }
+
+
+def speech_part(speech: Speech) -> str:
+    """The part `audio` of a job whose text the service speaks: no file is needed to know it."""
+    return _hash(["speech", *_speech(speech)])
 
 
 def fingerprint(parts: Mapping[str, str]) -> str:

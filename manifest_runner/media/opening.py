@@ -59,10 +59,11 @@ def as_file(data: bytes | Path | BinaryIO) -> BinaryIO:
     return data
 
 
-def sha256_of(file: BinaryIO, most: int = OPEN_LIMIT) -> str:
+def sha256_of(file: BinaryIO, most: int = OPEN_LIMIT, *, label: str = "The file") -> str:
     """The hash of all of it, read a little at a time; it stands at its start again afterwards.
 
-    Raises MediaError for a file that has more in it than its size said: it may grow faster than it can be read.
+    `label` is what messages call it. Raises MediaError for a file that has more in it than its size said: it may grow
+    faster than it can be read.
     """
     file.seek(0)
     digest, read = hashlib.sha256(), 0
@@ -70,7 +71,7 @@ def sha256_of(file: BinaryIO, most: int = OPEN_LIMIT) -> str:
         digest.update(chunk)
         read += len(chunk)
         if read > most:
-            raise _too_large("The file", read, most)
+            raise _too_large(label, read, most)
     file.seek(0)
     return digest.hexdigest()
 
@@ -111,9 +112,15 @@ def _open(path: Path, label: str, max_bytes: int) -> BinaryIO:
         _refuse_irregular(status.st_mode, label)
         if status.st_size > max_bytes:
             raise _too_large(label, status.st_size, max_bytes)
+        os.set_blocking(descriptor, True)
     except BaseException:
         file.close()
         raise
+    if (
+        not status.st_size
+    ):  # what the kernel makes up on being read (/proc, /sys) says so too, and can have no end
+        file.close()
+        return BytesIO()
     return file
 
 

@@ -44,6 +44,7 @@ class JobMedia:
     audio: AudioFacts | None
     image_recipe: ImageRecipe | None = None
     audio_recipe: AudioRecipe | None = None
+    sound_passed_on: bool = False  # by URL: what it leads to can be another thing when the service fetches it
     fingerprint: str
     fingerprint_parts: Mapping[str, str]
 
@@ -53,6 +54,11 @@ class JobMedia:
         if self.audio_recipe is not None:
             return self.audio_recipe.seconds
         return self.audio.seconds if self.audio else None
+
+    @property
+    def sure_seconds(self) -> Decimal | None:
+        """The duration that a budget can rely on; None where it may turn out to be another."""
+        return None if self.sound_passed_on else self.seconds
 
     @property
     def fitting(self) -> dict[str, str]:
@@ -81,12 +87,14 @@ def preflight(
     progress: Callable[[int], None] | None = None,
     remote_service: bool = False,
     look_at_urls: bool = False,
+    previews: bool = False,
     cache: ProbeCache | None = None,
 ) -> Preflight:
     """Probe and check the media of `jobs`; references are relative to `folder`.
 
     `remote_service`: URLs are fetched from elsewhere, so that one of this machine or its network is no use.
-    `look_at_urls`: see what public URLs lead to. `progress` is called from this thread with the number of jobs newly
+    `look_at_urls`: see what public URLs lead to. `previews`: a mouth that is pointed at counts into the fingerprint,
+    which it must not where it makes no difference. `progress` is called from this thread with the number of jobs newly
     looked at, as tqdm's `update` wants it. A job's trouble never hides another's: everything found comes back as
     Problems at the field's own location.
     """
@@ -105,7 +113,7 @@ def preflight(
         tickets = [(job, images.ask(job.image), sounds.ask(job.sound_file)) for job in jobs]
         for job, asked_image, asked_sound in tickets:
             image, sound = asked_image.result(), asked_sound.result()
-            found, checked = _check(job, image, sound)
+            found, checked = _check(job, image, sound, previews=previews)
             problems += found
             warnings += [*_told(job, "image", image.warnings), *_told(job, "sound_file", sound.warnings)]
             if not found:
@@ -116,7 +124,7 @@ def preflight(
 
 
 def _check(
-    job: Job, image: Findings[ImageFacts], sound: Findings[AudioFacts]
+    job: Job, image: Findings[ImageFacts], sound: Findings[AudioFacts], *, previews: bool
 ) -> tuple[list[Problem], JobMedia]:
     """The job's problems, and what its media are and become."""
     image_recipe, image_objections = _fitted(image, job.fit, image_fitting)
@@ -130,12 +138,14 @@ def _check(
         image_sha256=_content(image),
         audio_sha256=_content(sound),
         fitted=_chosen(image_recipe, audio_recipe),
+        mouth=job.mouth if previews else None,
     )
     return problems, JobMedia(
         image=image.facts,
         audio=sound.facts,
         image_recipe=image_recipe,
         audio_recipe=audio_recipe,
+        sound_passed_on=sound.passed_on,
         fingerprint=fingerprint(parts),
         fingerprint_parts=parts,
     )

@@ -130,10 +130,10 @@ def card_of(
         fitted=attempt.fitted if attempt is not None else material.fitting,
         vars=job.vars,
         tags=job.tags,
-        video=address(shown.file, folder) if shown else None,
-        watermark=address(shown.watermark_file, folder) if shown else None,
-        captions=address(shown.captions_file, folder) if shown else None,
-        poster=address(posters.get(shown.sha256 or ""), folder) if shown else None,
+        video=address(shown.file, folder, ".mp4") if shown else None,
+        watermark=address(shown.watermark_file, folder, ".mp4") if shown else None,
+        captions=address(shown.captions_file, folder, ".srt") if shown else None,
+        poster=address(posters.get(shown.sha256 or ""), folder, ".jpg") if shown else None,
         notes=material.notes,
     )
 
@@ -142,7 +142,7 @@ def fate_of(record: JobRecord | None, material: Material, folder: Path) -> Fate:
     if material.problems:
         return Fate.UNUSABLE
     match record.state if record is not None else JobState.PENDING:
-        case JobState.DONE if record is not None and address(record.file, folder) is not None:
+        case JobState.DONE if record is not None and address(record.file, folder, ".mp4") is not None:
             return Fate.OUTDATED if record.changed else Fate.THERE
         case JobState.REJECTED:
             return Fate.REFUSED
@@ -166,9 +166,12 @@ def place_of(file: str | None, folder: Path) -> Path | None:
         return None
 
 
-def address(file: str | None, folder: Path) -> str | None:
-    """The relative address of a file below `folder`, where there is one. Nothing in it can be read as a scheme."""
-    if file is None or place_of(file, folder) is None:
+def address(file: str | None, folder: Path, suffix: str) -> str | None:
+    """The relative address of a file below `folder`, where there is one. Nothing in it can be read as a scheme.
+
+    Only of one with this suffix: a ledger that comes from anybody may name a page with a script as captions.
+    """
+    if file is None or PurePosixPath(file).suffix.lower() != suffix or place_of(file, folder) is None:
         return None
     return quote(PurePosixPath(file).as_posix(), safe="/", errors="surrogateescape")
 

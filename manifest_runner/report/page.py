@@ -20,9 +20,10 @@ from markupsafe import Markup
 
 from manifest_runner.errors import NeedsPerson
 from manifest_runner.report.cards import COUNTED, Card, Fate
-from manifest_runner.report.putting import put
+from manifest_runner.report.putting import keep_aside, put
 
 NAME = "index.html"
+GENERATOR = "manifest-runner rehearse"  # what tells a page of ours from a person's own
 LINKS_SHOWN = 30  # rows of a group that are linked to from the top: the cards themselves show them all
 
 # Controls, overrides of the writing direction and halves of characters: shown by their numbers, never obeyed.
@@ -55,14 +56,26 @@ class Group:
 
 
 def write_page(page: Page, folder: Path) -> Path:
-    """Write index.html into `folder`, where the previews lie. Raises NeedsPerson when it can't be written."""
+    """Write index.html into `folder`, where the previews lie; a file there that is none of ours is kept aside.
+
+    Raises NeedsPerson when it can't be written.
+    """
     target = folder / NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not _is_ours(target):
+            keep_aside(target)
         put(target, _html(page))
     except OSError as error:
         raise cannot_write(folder, error) from error
     return target
+
+
+def _is_ours(file: Path) -> bool:
+    if file.is_symlink() or not file.is_file():
+        return False
+    with file.open("rb") as head:
+        return f'<meta name="generator" content="{GENERATOR}">'.encode() in head.read(1024)
 
 
 def cannot_write(folder: Path, error: OSError) -> NeedsPerson:
@@ -122,6 +135,7 @@ def _html(page: Page) -> Iterator[bytes]:
         groups=groups(page.cards),
         style=Markup(style),  # noqa: S704 - our own file
         style_source=f"'sha256-{digest}'",
+        generator=GENERATOR,
         Fate=Fate,
     )
     for part in parts:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
@@ -10,26 +12,31 @@ from pathlib import Path
 from manifest_runner.errors import NeedsPerson
 from manifest_runner.models import Job, Problem
 from manifest_runner.report.csv_file import ENCODING
-from manifest_runner.report.putting import put
+from manifest_runner.report.putting import keep_aside, put
 from manifest_runner.report.text import cell
 
 NAME = "problems.csv"
+MARK = f".{NAME}.sha256"  # of the list as we wrote it: one that a person has worked in is theirs
 _LONGEST = 200  # characters of a value: one can be a whole picture in Base64
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}", re.ASCII)
+_URL = re.compile(r"[^?#]*?://+|(?:https?|file|data|ftp|blob):/*|//+", re.ASCII | re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?:\[[^\]@]*\]|[^:@\[\]]*)(?::\d*)?", re.ASCII)
 _HEAD = ("line", "external_task_id", "columns", "problems", "what to do", "image", "sound_file")
 
 
 def write_problems(problems: Sequence[Problem], jobs: Sequence[Job], folder: Path) -> Path:
-    """Write a row for each job that has problems, in the jobs' order, with its vars. Raises NeedsPerson."""
+    """Write a row for each job that has problems, in the jobs' order, with its vars.
+
+    What lies there already is kept aside, unless it is a list of ours as we wrote it. Raises NeedsPerson.
+    """
     file = folder / NAME
+    content = "".join(_lines(problems, jobs)).encode(ENCODING)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        put(
-            file,
-            (
-                line.encode(ENCODING if number == 0 else "utf-8")
-                for number, line in enumerate(_lines(problems, jobs))
-            ),
-        )
+        if not _is_ours(file):
+            keep_aside(file)
+        put(file, [content])
+        put(folder / MARK, [hashlib.sha256(content).hexdigest().encode("ascii")])
     except OSError as error:
         raise NeedsPerson(
             f"{file} can't be written: {error.strerror or error}.", mend="Check the folder and its disk."
@@ -38,19 +45,48 @@ def write_problems(problems: Sequence[Problem], jobs: Sequence[Job], folder: Pat
 
 
 def forget_problems(folder: Path) -> None:
-    """There are none any more: a list of an earlier look would mislead. Nothing happens where it can't be removed."""
+    """There are none any more: a list of an earlier look would mislead. One that a person has worked in stays.
+
+    Nothing happens where it can't be removed.
+    """
     file = folder / NAME
     try:
-        if file.is_file() and not file.is_symlink() and _is_ours(file):
+        if _is_ours(file):
             file.unlink()
+            (folder / MARK).unlink(missing_ok=True)
     except OSError:
         return
 
 
 def _is_ours(file: Path) -> bool:
-    head = ",".join(_HEAD).encode(ENCODING)
-    with file.open("rb") as found:
-        return found.read(len(head)) == head
+    """Whether it is, to the byte, what we wrote."""
+    mark = file.with_name(MARK)
+    if any(path.is_symlink() or not path.is_file() for path in (file, mark)):
+        return False
+    with mark.open("rb") as kept, file.open("rb") as found:
+        return kept.read(64) == hashlib.file_digest(found, "sha256").hexdigest().encode("ascii")
+
+
+def public_name(reference: str) -> str:
+    """How a file for others may name a picture or a recording, whatever was written for one.
+
+    Of what looks like a URL neither its query, which may carry a signature, nor a user and password; where it can't
+    be told which part is which, nothing. Little of what looks like Base64.
+    """
+    text = reference.strip()
+    lead = _URL.match(text)
+    if lead is None:
+        return f"{text[:20]}…" if _BASE64.fullmatch(text) else _shortened(text)
+    if lead[0].lower().startswith("data:"):
+        return "data:…"
+    authority, slash, path = text[lead.end() :].partition("/")
+    user, at, host = authority.rpartition("@")
+    bare = re.split(r"[?#]", host)[0]
+    if at and re.search(r"[?#]", user):
+        return f"{lead[0]}…"
+    if not _AUTHORITY.fullmatch(bare) and "@" in path:  # a password with a slash in it
+        return f"{lead[0]}…"
+    return _shortened(lead[0] + re.split(r"[?#]", host + slash + path)[0])
 
 
 def _lines(problems: Sequence[Problem], jobs: Sequence[Job]) -> Iterator[str]:
@@ -69,8 +105,8 @@ def _lines(problems: Sequence[Problem], jobs: Sequence[Job]) -> Iterator[str]:
                 _joined((_column(problem) for problem in found), ", "),
                 _joined((problem.what for problem in found), " "),
                 _joined((problem.mend for problem in found), " "),
-                _shortened(job.image),
-                _shortened(job.sound_file or ""),
+                public_name(job.image),
+                public_name(job.sound_file or ""),
                 *(job.vars.get(name, "") for name in names),
             ]
         )

@@ -1,4 +1,4 @@
-"""A file in place of another in one step: the old one or the new one, never a half."""
+"""A file in place of another in one step: the old one or the new one, never a half; and a person's own file aside."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+
+from manifest_runner.disk import kept_name
+from manifest_runner.errors import NeedsPerson
 
 
 def put(target: Path, chunks: Iterable[bytes]) -> None:
@@ -20,3 +23,22 @@ def put(target: Path, chunks: Iterable[bytes]) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def keep_aside(file: Path) -> None:
+    """Another name for what lies where a file of ours goes, so that nothing of a person's is lost.
+
+    Raises NeedsPerson for what is neither a file nor a link: the videos in a folder would move with it. OSError.
+    """
+    refuse_folder(file)
+    if os.path.lexists(file):
+        file.replace(kept_name(file))
+
+
+def refuse_folder(file: Path) -> None:
+    """Raises NeedsPerson where a folder (or a pipe, a device) lies in the place of a file of ours."""
+    if os.path.lexists(file) and not file.is_symlink() and not file.is_file():
+        raise NeedsPerson(
+            f"{file} can't be written: {'a folder' if file.is_dir() else 'something that is no file'} has its name.",
+            mend="Give that another name, then run the same command again.",
+        )

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from manifest_runner.disk import kept_name, sync_folder
+from manifest_runner.disk import sync_folder
 from manifest_runner.errors import NeedsPerson
 from manifest_runner.report.collect import CampaignReport
 from manifest_runner.report.csv_file import ENCODING as CSV_ENCODING
 from manifest_runner.report.csv_file import write_csv
 from manifest_runner.report.json_file import write_json
+from manifest_runner.report.putting import keep_aside, refuse_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,9 +37,11 @@ def write_reports(report: CampaignReport, folder: Path) -> ReportFiles:
     files = ReportFiles(json=folder / "report.json", csv=folder / "report.csv")
     with _write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        for file in (files.json, files.csv):
+            refuse_folder(file)
         if _ledger_of(files.json) != report.ledger_id:  # so the sheet beside it is not of this ledger either
-            for file in (files.json, files.csv):
-                _keep_aside(file)
+            for file in (files.json, files.csv):  # the last record, perhaps, of what was paid
+                keep_aside(file)
         with (
             _replacement(files.json, "utf-8", lambda out: write_json(report, out)) as put_json,
             _replacement(files.csv, CSV_ENCODING, lambda out: write_csv(report, out)) as put_csv,
@@ -56,13 +59,6 @@ def _ledger_of(file: Path) -> str | None:
     with file.open("rb") as head:
         found = re.search(rb'"ledger": "([0-9a-f]+)"', head.read(4096))
     return found[1].decode() if found else None
-
-
-def _keep_aside(file: Path) -> None:
-    """The report of another ledger may be the last record of what was paid: it stays, under another name."""
-    if not os.path.lexists(file):
-        return
-    file.replace(kept_name(file))
 
 
 @contextmanager

@@ -6,14 +6,16 @@ It costs nothing and asks nobody, so what is missing is simply made at the next 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 from manifest_runner.errors import MediaError
 from manifest_runner.ledger import JobRecord, Ledger, queries, results
-from manifest_runner.media import caption_cues, find_pauses, srt_text
-from manifest_runner.models import Job, JobState, captions_output
+from manifest_runner.media import caption_cues, find_pauses, speech_part, srt_text
+from manifest_runner.models import Job, JobState, Speech, captions_output
 from manifest_runner.runner.landing import leads_outside, settle
 
 SPOKEN = "audio"  # the part of a fingerprint that a text belongs to
@@ -25,7 +27,9 @@ def caption_all(
     """Write the captions that are wanted and missing; the sentences about those that could not be."""
     wanted = [(job, record) for job in jobs if (record := _due(job, ledger, folder)) is not None]
     problems = []
-    with ThreadPoolExecutor(os.cpu_count() or 1, "caption") as pool:
+    with ExitStack() as leaving:
+        pool = ThreadPoolExecutor(os.cpu_count() or 1, "caption")
+        leaving.callback(pool.shutdown, cancel_futures=True)  # after Ctrl-C the rest is left for the next run
         outcomes = pool.map(lambda pair: _caption(folder, *pair), wanted)
         for (job, record), problem in zip(wanted, outcomes, strict=True):
             if problem is None:
@@ -42,10 +46,25 @@ def _due(job: Job, ledger: Ledger, folder: Path) -> JobRecord | None:
     if not job.captions or job.speech is None:
         return None
     record = ledger.read(queries.job, job.external_task_id)
-    if record is None or record.state is not JobState.DONE or record.file is None or SPOKEN in record.changed:
+    if record is None or record.state is not JobState.DONE or not _says(record, job.speech):
         return None
     there = record.captions_file is not None and (folder / record.captions_file).is_file()
-    return None if there else record
+    return record if not there and _is_its_video(record, folder) else None
+
+
+def _says(record: JobRecord, speech: Speech) -> bool:
+    """Whether the video that is here was made from this text."""
+    parts = record.attempt.fingerprint_parts if record.attempt else {}
+    return parts.get(SPOKEN) == speech_part(speech)
+
+
+def _is_its_video(record: JobRecord, folder: Path) -> bool:
+    """Whether the file that was fetched lies there, as far as its size tells: not a person's own in its place."""
+    try:
+        status = (folder / (record.file or "")).stat()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+    return stat.S_ISREG(status.st_mode) and record.bytes in (None, status.st_size)
 
 
 def _caption(folder: Path, job: Job, record: JobRecord) -> str | None:
@@ -64,6 +83,6 @@ def _caption(folder: Path, job: Job, record: JobRecord) -> str | None:
         settle(part, final)
     except MediaError as error:
         return error.what
-    except OSError as error:
-        return error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -131,7 +131,9 @@ def _is_its_file(attempt: AttemptRecord, record: JobRecord) -> bool:
 def _costs(job: Job, facts: JobMedia | None, rates: Rates) -> Estimate:
     if job.speech is not None:
         return estimate_spoken(job.mode, job.speech, rates=rates)
-    return estimate(job.mode, facts.seconds if facts else None, speech=False, rates=rates)
+    likely = estimate(job.mode, facts.seconds if facts else None, speech=False, rates=rates)
+    most = estimate(job.mode, facts.sure_seconds if facts else None, speech=False, rates=rates).high
+    return replace(likely, high=most)
 
 
 def _orphan(record: JobRecord) -> Step:

@@ -100,10 +100,10 @@ class Preparer:
         identity = await self._free_identity(job, media)
         if not isinstance(identity, str):
             return identity
-        seconds, audio_id = media.seconds, job.audio_id
+        seconds, sure, audio_id = media.seconds, media.sure_seconds, job.audio_id
         if job.speech is not None:
             spoken = await self._speaker.audio_for(job.speech, job.external_task_id)
-            audio_id, seconds = spoken.audio_id, spoken.seconds
+            audio_id, seconds, sure = spoken.audio_id, spoken.seconds, spoken.seconds
             _refuse_too_short(seconds)
         request, fitted = await asyncio.to_thread(self._request, job, media, identity, audio_id)
         return Prepared(
@@ -115,7 +115,7 @@ class Preparer:
                 job.mode, seconds, speech=job.speech is not None, rates=self._rates
             ).expected,
             # Speech was counted when it was made: only the create call is still to be paid.
-            units_reserved=estimate(job.mode, seconds, speech=False, rates=self._rates).high,
+            units_reserved=estimate(job.mode, sure, speech=False, rates=self._rates).high,
             settle_seconds=self._timeouts.settle_seconds(request.body_bytes),
             fitted=fitted,
             key_id=self._key_id,

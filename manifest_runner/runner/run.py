@@ -229,17 +229,22 @@ def _budget(ledger: Ledger, manifest: Manifest, steps: Sequence[Step]) -> Budget
         if record.state.in_flight and record.attempt is not None:
             in_flight[record.external_task_id] = record.attempt.units_reserved
     late = {
-        step.external_task_id: step.attempt.units_reserved
+        step.external_task_id: step.record.attempt.units_reserved
         for step in steps
-        if step.attempt is not None and _may_have_arrived(step)
+        if step.record is not None and step.record.attempt is not None and _may_have_arrived(step)
     }
-    return Budget(manifest.budget_units, spent.committed + sum(late.values(), Decimal(0)), in_flight | late)
+    asked = {
+        step.external_task_id for step in steps if step.action.costs
+    }  # this run settles what became of it
+    held = {key: units for key, units in late.items() if key in asked}
+    return Budget(manifest.budget_units, spent.committed + sum(late.values(), Decimal(0)), in_flight | held)
 
 
 def _may_have_arrived(step: Step) -> bool:
     """Whether an earlier run gave a call up that no refusal has settled: the service is asked before it is sent."""
-    pending = step.record is not None and step.record.state is JobState.PENDING
-    return pending and step.attempt is not None and step.attempt.code is None
+    record = step.record
+    pending = record is not None and record.state is JobState.PENDING
+    return record is not None and pending and record.attempt is not None and record.attempt.code is None
 
 
 @contextlib.contextmanager

@@ -20,6 +20,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")  # each network wraps IPv4 into it in a way of its own
+_SERVICES_OF_A_NETWORK = (  # global by their registration, and still of the network that one is in
+    ipaddress.IPv4Network("168.63.129.16/32"),  # a cloud's metadata
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("192.88.99.0/24"),
+)
 
 
 class NoTarget(Exception):
@@ -85,6 +90,7 @@ def is_public(address: Address) -> bool:
         or address.is_reserved
         or address.is_unspecified
         or address in _NAT64_LOCAL
+        or any(address in network for network in _SERVICES_OF_A_NETWORK)
     )
     return address.is_global and not special
 

@@ -49,7 +49,7 @@ def test_the_good_case_that_the_bad_ones_start_from(cli, folder):
         (JOB.replace("face.png", "missing.png"), "missing.png"),
         (JOB.replace("face.png", "."), "folder"),
         (JOB.replace("face.png", "renamed.png"), "text"),
-        (JOB.replace("voice.wav", "short.wav"), "2"),
+        (JOB.replace("voice.wav", "short.wav").replace("}", ", fit: off}"), "2"),
         (JOB.replace("voice.wav", "long.wav"), "300"),
         (JOB.replace("}", ", output: ../out.mp4}"), "output"),
         (JOB.replace("}", ", output: /tmp/out.mp4}"), "output"),
@@ -66,7 +66,7 @@ def test_the_good_case_that_the_bad_ones_start_from(cli, folder):
         "missing file",
         "folder as picture",
         "renamed text",
-        "too short",
+        "too short, and not to be mended",
         "too long",
         "leaves the folder",
         "absolute",
@@ -86,7 +86,7 @@ def test_refused_with_its_place_before_anything_is_sent(cli, folder, jobs, says,
     assert says in answer.stderr
     assert "c.yaml:" in answer.stderr
     assert "Traceback" not in answer.stderr
-    assert not (folder / "out").exists()
+    assert {path.name for path in folder.glob("out/c/*")} <= {"problems.csv", ".problems.csv.sha256"}
     assert not (folder / ".manifest-runner" / "sandbox").exists()
 
 
@@ -119,6 +119,52 @@ def test_validate_lists_every_problem_as_json(cli, folder):
     problems = json.loads(answer.stdout)["problems"]
     assert [(problem["job"], problem["line"]) for problem in problems] == [("one", 5), ("two", 6)]
     assert all(problem["what"] and problem["mend"] for problem in problems)
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+def test_problems_are_told_where_their_list_cannot_be_written(cli, folder, command):
+    write(folder, JOB.replace("face.png", "gone.png"))
+    (folder / "out").write_text("a file, where the folder would be")
+    answer = cli(command, "c.yaml")
+    assert answer.returncode == 2, answer.stderr
+    assert "gone.png" in answer.stderr
+    assert "problems.csv can't be written" in answer.stderr
+
+
+@pytest.mark.parametrize("name", ["report.json", "Posters", "problems.csv", "index.html"])
+def test_no_video_goes_where_a_report_goes(cli, folder, name):
+    write(folder, JOB.replace("}", f", output: {name}/a.mp4}}"))
+    answer = cli("validate", "c.yaml")
+    assert answer.returncode == 2
+    assert "c.yaml:5" in answer.stderr
+    assert f"`{name}` is the name of one of our own files" in answer.stderr
+
+
+def test_a_folder_in_place_of_the_report_is_named_and_stays(cli, folder):
+    write(folder)
+    (folder / "out/c/report.csv").mkdir(parents=True)
+    (folder / "out/c/report.csv/mine.txt").write_text("mine")
+    answer = cli("run", "c.yaml")
+    assert answer.returncode == 4
+    assert "report.csv can't be written: a folder has its name" in answer.stderr
+    assert (folder / "out/c/report.csv/mine.txt").read_text() == "mine"
+    (folder / "out/c/report.csv").rename(folder / "out/c/own")
+    assert cli("run", "c.yaml").returncode == 0, "the video is here, and paid once"
+
+
+def test_a_list_of_problems_that_a_person_has_worked_in_stays(cli, folder):
+    bad = JOB.replace("face.png", "gone.png")
+    write(folder, bad)
+    assert cli("validate", "c.yaml").returncode == 2
+    file = folder / "out/c/problems.csv"
+    notes = file.read_bytes() + b"ask Ana,,,,,,\r\n"
+    file.write_bytes(notes)
+    assert cli("validate", "c.yaml").returncode == 2
+    assert (folder / "out/c/problems.kept-1.csv").read_bytes() == notes
+    assert file.read_bytes() in notes
+    write(folder)
+    assert cli("validate", "c.yaml").returncode == 0
+    assert not file.exists()
 
 
 def test_a_wrong_key_stops_the_run_and_the_jobs_stay_pending(cli, folder):

@@ -238,10 +238,7 @@ def test_a_voice_that_can_hardly_speak_the_text_is_told(cli, folder):
 
 
 def test_nothing_is_spoken_for_a_video_that_the_budget_cannot_pay(cli, folder):
-    rows = [
-        f"external_task_id: r{number}, speech: {{text: Hello number {number} and good morning, voice_id: v, voice_language: en}}"
-        for number in range(3)
-    ]
+    rows = [f"external_task_id: r{number}, {SPEECH.replace('Ana', str(number))}" for number in range(3)]
     campaign(folder, *rows)
     ran = cli("run", "m.yaml", "--budget-units", "0.8")
     assert ran.returncode == 5
@@ -254,3 +251,22 @@ def test_an_address_of_this_machine_is_no_use_to_a_service_and_told_before(cli, 
     answer = cli("validate", "m.yaml")
     assert answer.returncode == 2
     assert "an address of this machine or its network" in answer.stderr
+
+
+def test_captions_are_of_the_text_that_the_video_says(cli, folder):
+    other = SPEECH.replace("Good morning", "Good evening")
+    campaign(folder, f"external_task_id: a, {SPEECH}, captions: srt")
+    assert cli("run", "m.yaml").returncode == 0
+    captions = folder / "out/fit/a.srt"
+    assert "Good morning" in captions.read_text(encoding="utf-8")
+
+    campaign(folder, f"external_task_id: a, {other}, captions: srt")
+    captions.unlink()
+    assert cli("run", "m.yaml").returncode == 3
+    assert not captions.exists(), "the video still says the old text"
+    assert cli("run", "m.yaml", "--retry", "changed").returncode == 0
+    assert "Good evening" in captions.read_text(encoding="utf-8")
+
+    campaign(folder, f"external_task_id: a, {SPEECH}, captions: srt")
+    assert cli("run", "m.yaml").returncode == 0, "it goes back to the video that is paid"
+    assert "Good morning" in captions.read_text(encoding="utf-8")

@@ -261,7 +261,7 @@ def test_on_a_terminal_it_asks_before_it_spends(folder):
     with listener() as (url, keys):
         environment = {**os.environ, **KEY, "KLING_BASE_URL": url}
         said, code = on_a_terminal(folder, environment, "run", "c.yaml", "--budget-units", "20", answer="n\n")
-    assert "Send 1 video for about" in said
+    assert "Send 1 video to kling (paid) for about " in said
     assert "the budget is 20" in said
     assert code == 130
     assert keys == []
@@ -317,6 +317,41 @@ def test_a_link_in_a_strangers_folder_leads_neither_videos_nor_a_ledger_elsewher
         assert "outside the manifest's folder" in answer.stderr
         place.unlink()
     assert list(victim.iterdir()) == []
+
+
+def test_a_link_inside_the_folder_leads_no_video_among_its_media(cli, folder):
+    write(folder, row("one"))
+    before = sorted(path.name for path in (folder / "assets").iterdir())
+    for link in ("out/c", ".manifest-runner"):
+        place = folder / link
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(folder / "assets")
+        answer = cli("run", "c.yaml")
+        assert answer.returncode == 2, link
+        assert "in another place of the manifest's folder" in answer.stderr
+        place.unlink()
+    (folder / "out/c").symlink_to("c")
+    answer = cli("run", "c.yaml")
+    assert answer.returncode == 2
+    assert "leads nowhere" in answer.stderr
+    assert sorted(path.name for path in (folder / "assets").iterdir()) == before
+
+
+def test_captions_that_cannot_be_recorded_take_no_report_away(cli, folder, tmp_path):
+    write(folder, row("one").replace("}\n", ", captions: srt}\n"))
+    patch = tmp_path / "patch"
+    patch.mkdir()
+    (patch / "sitecustomize.py").write_text(
+        "from manifest_runner.errors import LedgerError\n"
+        "from manifest_runner.runner import captions\n"
+        "def broken(*_, **__): raise LedgerError('The ledger is out of order.')\n"
+        "captions.caption_all = broken\n"
+    )
+    answer = cli("run", "c.yaml", env={"PYTHONPATH": str(patch)})
+    assert answer.returncode == 4, answer.stdout + answer.stderr
+    assert "Stopped: The ledger is out of order." in answer.stderr
+    assert (folder / "out/c/one.mp4").is_file()
+    assert (folder / "out/c/report.json").is_file()
 
 
 def test_rows_from_outside_the_manifests_folder_are_not_read(cli, tmp_path):

@@ -7,11 +7,12 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -247,7 +248,7 @@ def test_the_budget_stops_no_rehearsal_and_is_spoken_of(cli, folder, budget, say
     answer = cli("rehearse", "c.yaml")
     assert answer.returncode == 0
     assert says in answer.stdout
-    assert "A real run that sends 2 rows would cost " in answer.stdout
+    assert "A real run that sends 2 rows, with none of them done yet, would cost " in answer.stdout
     assert "For the 2 previews the sandbox has deducted " in answer.stdout
     assert says in page(folder).text
 
@@ -297,6 +298,67 @@ def test_without_its_sandbox_everything_is_made_anew(cli, folder):
     assert not list((folder / "out").rglob("*.kept-*.mp4")), "the same previews, made once more"
 
 
+def test_the_ledger_of_the_lost_sandbox_is_kept(cli, folder):
+    write(folder, row("one"))
+    assert cli("rehearse", "c.yaml").returncode == 0
+    place = folder / ".manifest-runner" / "rehearsal"
+    shutil.rmtree(*place.glob("sandbox-*"))
+    assert cli("rehearse", "c.yaml").returncode == 0
+    with closing(sqlite3.connect(place / "ledger.kept-1.sqlite3")) as kept:
+        assert kept.execute("SELECT count(*) FROM attempts").fetchone() == (1,)
+
+
+def test_a_ledger_that_says_not_whose_it_is_is_left_alone(cli, folder):
+    write(folder, row("one"))
+    assert cli("rehearse", "c.yaml", "--ledger", "own.sqlite3").returncode == 0
+    with closing(sqlite3.connect(folder / "own.sqlite3")) as ledger:
+        ledger.execute("DELETE FROM meta WHERE key = 'account'")
+        ledger.commit()
+    shutil.rmtree(*folder.glob("sandbox-*"))
+    answer = cli("rehearse", "c.yaml", "--ledger", "own.sqlite3")
+    assert answer.returncode == 2
+    assert "does not say whose" in answer.stderr
+    with closing(sqlite3.connect(folder / "own.sqlite3")) as ledger:
+        assert ledger.execute("SELECT count(*) FROM attempts").fetchone() == (1,)
+
+
+def test_a_persons_own_page_is_kept_aside(cli, folder):
+    write(folder, row("one"))
+    own = folder / "out/c/rehearsal/index.html"
+    own.parent.mkdir(parents=True)
+    own.write_text("<title>mine</title>")
+    for _ in range(2):
+        assert cli("rehearse", "c.yaml").returncode == 0
+    assert [path.read_text() for path in own.parent.glob("*.kept-*")] == ["<title>mine</title>"]
+    page(folder)
+
+
+def test_a_planted_ledger_links_no_page_as_captions(cli, folder):
+    write(folder, row("one"))
+    assert cli("rehearse", "c.yaml").returncode == 0
+    (folder / "out/c/rehearsal/evil.html").write_text("<script>alert(1)</script>")
+    with closing(sqlite3.connect(folder / ".manifest-runner/rehearsal/ledger.sqlite3")) as ledger:
+        ledger.execute("UPDATE jobs SET captions_file = 'evil.html', watermark_file = 'evil.html'")
+        ledger.commit()
+    cli("rehearse", "c.yaml")
+    assert not any("evil" in one for one in page(folder).addresses)
+
+
+def test_no_signature_or_password_of_a_url_is_written_into_files(cli, folder):
+    urls = (
+        "https://ana:hush@example.net/a.png?sig=hush",
+        "https://example.net:port/a.png?sig=hush",
+        "https://ana:hu/sh@example.net/a.png#hush",
+    )
+    write(folder, *(row(f"row-{number}", image=f"'{url}'") for number, url in enumerate(urls)))
+    assert cli("rehearse", "c.yaml").returncode == 3
+    for name in ("index.html", "problems.csv", "report.json", "report.csv"):
+        text = (folder / "out/c/rehearsal" / name).read_text(encoding="utf-8")
+        assert "hush" not in text, name
+        assert "hu/sh" not in text, name
+        assert name.startswith("report") or "example.net" in text
+
+
 def test_a_ledger_of_runs_is_not_rehearsed_with(cli, folder):
     write(folder, row("one"), head="service: sandbox\n")
     assert cli("run", "c.yaml").returncode == 0
@@ -332,6 +394,22 @@ def test_links_lead_a_rehearsal_nowhere_else(cli, tmp_path, link):
     assert answer.returncode == 2
     assert "outside" in answer.stderr
     assert list(victim.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("link", "to"),
+    [("out/c/rehearsal", "."), ("out/c/rehearsal", "../../assets"), (".manifest-runner/rehearsal", ".")],
+)
+def test_links_inside_lead_no_preview_onto_a_real_video(cli, folder, link, to):
+    write(folder, row("one"), head="service: sandbox\n")
+    assert cli("run", "c.yaml").returncode == 0
+    place = folder / link
+    place.symlink_to(to)
+    before = everything_real(folder)
+    answer = cli("rehearse", "c.yaml")
+    assert answer.returncode == 2
+    assert f"{place.name}" in answer.stderr and " leads to " in answer.stderr
+    assert everything_real(folder) == before
 
 
 def test_a_video_that_belongs_into_the_rehearsals_folder_is_refused(cli, folder):
@@ -383,3 +461,14 @@ def test_interrupted_it_goes_on_where_it_was(cli, folder):
     assert {key: job["attempts"] for key, job in jobs(folder).items()} == {
         key: 2 if key in under_way else 1 for key in prompts
     }
+
+
+def test_a_mouth_that_is_pointed_at_makes_the_preview_anew(cli, folder):
+    write(folder, row("a"))
+    assert cli("rehearse", "c.yaml").returncode == 0
+    before = previews(folder)["a.mp4"]
+    write(folder, row("a", "preview: {mouth: [300, 440, 130, 60]}"))
+    again = cli("rehearse", "c.yaml")
+    assert again.returncode == 0, again.stderr
+    assert previews(folder)["a.mp4"][1] != before[1]
+    assert "1 row sent to the sandbox now" in again.stdout

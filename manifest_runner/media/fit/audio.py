@@ -31,6 +31,10 @@ from manifest_runner.media.source import megabytes
 
 _SAMPLES = "s16p"  # 16 bits: in this format FFmpeg lowers a mix of five channels so that nothing is clipped
 _SLACK = Decimal("0.1")  # seconds that decoding may find above what the packets said
+_MORE, _MORE_SHARE = (
+    Decimal("0.5"),
+    Decimal("0.02"),
+)  # seconds, and share, that an honest index may be short of
 _BAD_SHARE = 10  # one packet in so many may be damaged
 _ENCODER = {"compression_level": "5"}  # three times as quick as 2, and no different to hear
 # Without an ID3 tag, and without the library's version. The Xing header stays: with it, players leave out the
@@ -48,6 +52,12 @@ def fit_audio(file: BinaryIO, recipe: AudioRecipe, *, name: str) -> Fitted:
             data, found = _encoded(file, recipe, kbps, name)
         except (av.FFmpegError, OSError, ValueError, ArithmeticError) as error:  # OSError: a seek to nowhere
             raise _damaged(name) from error
+        planned = recipe.source_seconds
+        if not recipe.cut and found > planned + max(_MORE, planned * _MORE_SHARE):
+            raise MediaError(
+                f"{name} has more sound in it than its index says: {found} s, where {planned} s were planned.",
+                mend="Export it again: what is sent has to be what the estimate and the budget speak of.",
+            )
         if len(data) <= AUDIO_MAX_BYTES:
             done = audio_words(recipe, kbps=kbps, seconds=found)
             return Fitted(

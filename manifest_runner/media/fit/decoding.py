@@ -21,10 +21,10 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from manifest_runner.errors import MediaError
-from manifest_runner.media.fit.geometry import MAX_SIDE, least_short_side
+from manifest_runner.media.fit.geometry import least_short_side
 from manifest_runner.media.fit.recipes import ImageRecipe
 from manifest_runner.media.fit.room import DECODING_ROOM
-from manifest_runner.media.probe.image import picture_formats
+from manifest_runner.media.probe.image import picture_formats, tiff_is_too_large, too_many_pixels
 
 # Pillow only warns of a decompression bomb. A filter set once is safe in threads; catch_warnings is not.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -58,7 +58,6 @@ _TURNS = {
 }
 _LARGEST_PROFILE = 4_000_000  # bytes; a printer's profile has two million
 _PROFILE_MODES = {"RGB": ("RGB", "RGBA"), "CMYK": ("CMYK",), "GRAY": ("L",)}
-_BITS, _ROWS_A_STRIP = 258, 278  # TIFF's tags
 
 
 def decoded(file: BinaryIO, recipe: ImageRecipe, name: str) -> Image.Image:
@@ -70,7 +69,7 @@ def decoded(file: BinaryIO, recipe: ImageRecipe, name: str) -> Image.Image:
         picture, profile = _scaled_down(file, recipe, name)
         picture = _in_srgb(_in_eight_bits(picture), profile)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_large(name) from error
+        raise too_many_pixels(name) from error
     except UnidentifiedImageError as error:
         mend = "Install manifest-runner[heic], or export" if recipe.format == "heif" else "Export"
         raise MediaError(
@@ -137,8 +136,11 @@ def _scaled_down(file: BinaryIO, recipe: ImageRecipe, name: str) -> tuple[Image.
             return _in_bands(_heif_rows(file), image.size, size), profile
         if image.format in ("JPEG", "MPO"):
             size = _drafted(image, file, recipe, size, name)
-        elif image.format == "TIFF" and _strip(image) + 4 * image.width * image.height > DECODING_ROOM:
-            raise _too_large(name)
+        elif image.format == "TIFF":
+            place = file.tell()
+            if tiff_is_too_large(image, file):
+                raise too_many_pixels(name)
+            file.seek(place)
         image.load()
         return scaled(image, size), profile
 
@@ -154,7 +156,7 @@ def _drafted(
     if kept + recipe.room > DECODING_ROOM:
         half = (image.width // 2, image.height // 2)
         if kept + half[0] * half[1] * 4 > DECODING_ROOM:
-            raise _too_large(name)
+            raise too_many_pixels(name)
         long = min(max(half), max(size))
         short = least_short_side(long, size)
         size = (long, short) if size[0] >= size[1] else (short, long)
@@ -189,16 +191,6 @@ def _parts_of_first_scan(file: BinaryIO) -> int:
             place += 1 if head[1] == 0xFF else 2 + int.from_bytes(head[2:4])
     finally:
         file.seek(before)
-
-
-def _strip(image: Image.Image) -> int:
-    """Bytes of a TIFF's largest strip, which is decoded whole."""
-    tags = getattr(image, "tag_v2", {})
-    rows, bits = tags.get(_ROWS_A_STRIP, image.height), tags.get(_BITS, (8,))
-    if not isinstance(rows, int) or not isinstance(bits, tuple):
-        return 0
-    a_pixel = max(len(bits), len(image.getbands())) * int(max(bits))
-    return image.width * min(rows, image.height) * a_pixel // 8
 
 
 def _heif_rows(file: BinaryIO) -> Callable[[int, int], Image.Image]:
@@ -272,10 +264,3 @@ def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.I
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
     return image if done is None else done
-
-
-def _too_large(name: str) -> MediaError:
-    return MediaError(
-        f"{name} has too many pixels to be decoded safely.",
-        mend=f"Scale it down to {MAX_SIDE} pixels a side or less.",
-    )

@@ -11,21 +11,22 @@ import json
 import logging
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from decimal import Decimal
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from manifest_runner.media.facts import AudioFacts, ImageFacts
+from manifest_runner.models import quantity_from
 
 FOLDER_VARIABLE = "MANIFEST_RUNNER_CACHE"
 """Names another folder for the cache; empty, there is none."""
 
-VERSION = 1
+VERSION = 2
 """Raise it when probing the same content gives other facts, or the tables change."""
 
 KEPT_DAYS = 90
@@ -33,13 +34,17 @@ URLS_KEPT_SECONDS = 24 * 3600
 _RACY_SECONDS = 2.0  # a file that changed so lately may change again without its time of change telling
 
 Facts = TypeVar("Facts", ImageFacts, AudioFacts)
-FileKey = tuple[str, int, int]
-"""Resolved path, size in bytes, time of change in nanoseconds."""
+FileKey = tuple[bytes, int, int, str]
+"""Resolved path, size in bytes, time of change in nanoseconds, and what nobody can set back: inode and its change."""
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, sha256 TEXT, seen REAL);
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size INTEGER, changed TEXT, inode TEXT, sha256 TEXT, seen REAL
+);
 CREATE TABLE IF NOT EXISTS facts (kind TEXT, key TEXT, value TEXT, seen REAL, PRIMARY KEY (kind, key));
 """
+
+_TROUBLE = (sqlite3.Error, ValueError, OverflowError)  # also of values that no column can hold
 
 logger = logging.getLogger(__name__)
 
@@ -55,15 +60,20 @@ class ProbeCache:
 
     def sha256_of(self, key: FileKey) -> str | None:
         """The hash of a file's content, when it was read in this state before."""
-        found = self._one("SELECT sha256 FROM files WHERE path = ? AND size = ? AND changed = ?", key)
-        return str(found) if found is not None else None
+        path, size, changed, inode = key
+        found = self._one(
+            "SELECT sha256 FROM files WHERE path = ? AND size = ? AND changed = ? AND inode = ?",
+            (path, size, str(changed), inode),
+        )
+        return found if isinstance(found, str) else None
 
     def remember_file(self, key: FileKey, sha256: str) -> None:
-        path, size, changed = key
+        path, size, changed, inode = key
         now = time.time()
         if now - changed / 1e9 > _RACY_SECONDS:
             self._keep(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (path, size, changed, sha256, now)
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
+                (path, size, str(changed), inode, sha256, now),
             )
 
     def facts(
@@ -102,7 +112,7 @@ class ProbeCache:
                         self._connection.execute(statement, values)
                     self._connection.execute("DELETE FROM files WHERE seen < ?", (before,))
                     self._connection.execute("DELETE FROM facts WHERE seen < ?", (before,))
-            except sqlite3.Error as error:  # a full disk, or another command that holds it for long
+            except _TROUBLE as error:  # a full disk, or another command that holds it for long
                 logger.debug("the media cache was not written: %s", error)
 
     def _one(self, statement: str, values: tuple[Any, ...]) -> Any:
@@ -111,7 +121,7 @@ class ProbeCache:
         with self._lock:
             try:
                 row = self._connection.execute(statement, values).fetchone()
-            except sqlite3.Error as error:
+            except _TROUBLE as error:
                 logger.debug("the media cache was not read: %s", error)
                 return None
         return row[0] if row else None
@@ -150,11 +160,16 @@ def default_folder() -> Path | None:
 def _connect(folder: Path | None) -> sqlite3.Connection | None:
     if folder is None:
         return None
+    file = folder / f"media-{VERSION}.sqlite3"
     try:
         folder.mkdir(
             mode=0o700, parents=True, exist_ok=True
         )  # the names of people's files are nobody else's business
-        connection = sqlite3.connect(folder / f"media-{VERSION}.sqlite3", timeout=2, check_same_thread=False)
+        if not _is_ours_alone(folder):
+            logger.debug("the media cache %s can be written by others: it is not used", folder)
+            return None
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(file, timeout=2, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         logger.debug("there is no media cache: %s", error)
         return None
@@ -167,7 +182,29 @@ def _connect(folder: Path | None) -> sqlite3.Connection | None:
     return connection
 
 
-def _facts(kind: type[Facts], value: dict[str, Any]) -> Facts:
-    if kind is AudioFacts:
-        value["seconds"] = Decimal(value["seconds"])
-    return kind(**value)
+def _is_ours_alone(folder: Path) -> bool:
+    """Whether nobody else could have put something into it, as in a folder under /tmp."""
+    found = folder.lstat()
+    others = stat.S_IMODE(found.st_mode) & 0o022
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not others
+
+
+def _facts(kind: type[Facts], value: Any) -> Facts:
+    """Raises ValueError or TypeError for what no probe has found."""
+    if not isinstance(value, dict):
+        raise TypeError("facts are a mapping")
+    facts: Facts = kind(**{name: _of_type(kind, name, one) for name, one in value.items()})
+    return facts
+
+
+def _of_type(kind: type[Facts], name: str, value: object) -> Any:
+    wanted = {field.name: str(field.type) for field in fields(kind)}[name]
+    if wanted == "Decimal":
+        seconds = quantity_from(value)
+        if seconds is None:
+            raise ValueError(f"{name} is no number of seconds")
+        return seconds
+    types: dict[str, type] = {"int": int, "str": str, "bool": bool}
+    if type(value) is not types[wanted] or (wanted == "int" and not 0 <= int(str(value)) <= 10**12):
+        raise ValueError(f"{name} is no {wanted}")
+    return value

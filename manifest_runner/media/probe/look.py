@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,17 +84,21 @@ class Look:
     ) -> Facts:
         key = file_key(source, self._folder)
         known = self._cache.sha256_of(key) if key else None
-        if known and (facts := self._cache.facts(kind, known)) is not None:
+        if known and (facts := self._known(kind, known)) is not None:
             return facts
         with opened(source, self._folder) as file:
-            sha256 = sha256_of(file)
-            facts = self._cache.facts(kind, sha256)  # a copy under another name
+            sha256 = sha256_of(file, label=source.label)
+            facts = self._known(kind, sha256)  # a copy under another name
             if facts is None:
                 facts = probe(file, name=source.label, sha256=sha256)
                 self._cache.remember_facts(sha256, facts)
             if key and key == file_key(source, self._folder):  # it stayed as it was meanwhile
                 self._cache.remember_file(key, sha256)
         return facts
+
+    def _known(self, kind: type[Facts], sha256: str) -> Facts | None:
+        facts = self._cache.facts(kind, sha256)
+        return facts if facts is not None and facts.sha256 == sha256 else None
 
     def _look_at_url(
         self, source: UrlSource, kind: type[Facts], probe: Callable[..., Facts], most: int
@@ -123,7 +128,8 @@ def file_key(source: Source, folder: Path) -> FileKey | None:
     try:
         path = source.resolved(folder).resolve()
         status = path.stat()
-        return (str(path), status.st_size, status.st_mtime_ns) if path.is_file() else None
+        inode = f"{status.st_dev}:{status.st_ino}:{status.st_ctime_ns}"
+        return (os.fsencode(path), status.st_size, status.st_mtime_ns, inode) if path.is_file() else None
     except (OSError, RuntimeError):  # missing, or a circle of links: reading it will say what is wrong
         return None
 

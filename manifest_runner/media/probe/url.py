@@ -1,17 +1,21 @@
 """What a media URL leads to, looked at with bounds: so many bytes, so many seconds, few hops, public addresses only.
 
 The service fetches the URL itself; this is to tell a person beforehand what it will find there. A manifest may come
-from anybody and must not become a way into a private network: each hop's host is resolved here, every address it has
-must be a public one, and the connection goes to the address that was checked.
+from anybody and must not become a way into a private network, nor a load on somebody's server: each hop's host is
+resolved here, every address it has must be a public one, and the connection goes to the address that was checked.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import re
 import socket
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
 
@@ -22,11 +26,13 @@ from manifest_runner.http_logs import quiet_http_logs
 from manifest_runner.media.limits import Objection
 from manifest_runner.media.source import UrlSource, megabytes
 
-SECONDS = 15.0  # for one URL, all hops together
+SECONDS = 15.0  # for one URL: looking up names, all hops, and whatever its servers do to draw it out
 PHASE_SECONDS = 5.0  # to connect, and between two packets
 MOST_HOPS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _GONE = (404, 410)
+_WHOLE_RANGE = re.compile(r"bytes 0-[0-9]{1,18}/([0-9]{1,18})", re.ASCII)
+_LOWEST_PORT = 1024  # below it, other services than the web's
 
 
 class Refused(Exception):
@@ -41,17 +47,41 @@ class Unknown(Exception):
     """It could not be looked at from here, which says little of whether the service can. The text says why."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Hop:
+    url: str
+    host: str
+    port: int
+    authority: str  # for the Host header: never a user name
+
+
 class UrlReader:
-    """Reads what URLs lead to. A host that could not be reached once is not tried again."""
+    """Reads what URLs lead to; may be asked from several threads. All of them together are bounded as well.
+
+    The requests run in an event loop of their own, where a deadline ends a request whatever it is waiting for. Each
+    has a client of its own: cookies are not kept, and what a cancelled request leaves behind is closed with it.
+    """
+
+    AT_ONCE = 2
+    MOST_OF_A_HOST = 60  # requests
+    MOST_FAILURES = 2  # of a host that is reached, and doesn't answer
+    LOOK_SECONDS = 90.0  # from the first URL on; what is not read by then is left unknown
 
     def __init__(self, *, allowed: Callable[[Address], bool] = is_public) -> None:
         quiet_http_logs()  # a URL may carry a signature
         self._allowed = allowed
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(PHASE_SECONDS), follow_redirects=False, trust_env=False
-        )
+        self._lock = threading.Lock()  # for the three that follow
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        # The rest is the loop's alone.
+        self._tls = httpx.create_ssl_context(trust_env=False)
+        self._stopping = asyncio.Event()
+        self._turns = asyncio.Semaphore(self.AT_ONCE)
+        self._ends: float | None = None
         self._lost: set[str] = set()
-        self._lock = threading.Lock()
+        self._failures: Counter[str] = Counter()
+        self._asked: Counter[str] = Counter()
 
     def __enter__(self) -> UrlReader:
         return self
@@ -59,55 +89,107 @@ class UrlReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close()
+        """Ends what is being read: its `read` raises Unknown."""
+        with self._lock:
+            self._closed = True
+            loop, thread = self._loop, self._thread
+        if loop is not None and thread is not None and thread.is_alive():
+            loop.call_soon_threadsafe(self._stopping.set)
+            thread.join(PHASE_SECONDS)
 
     def read(self, source: UrlSource, most: int) -> bytes:
         """The bytes there, at most `most`. Raises Refused, Unknown."""
-        host = urlsplit(source.url).hostname or ""
         with self._lock:
-            if host in self._lost:
-                raise Unknown("its host could not be reached before")
+            if self._closed:
+                raise Unknown("looking was given up")
+            loop = self._loop = self._loop or self._start()
+            answer = asyncio.run_coroutine_threadsafe(self._look(source, most), loop)
         try:
-            return self._follow(source, most, time.monotonic() + SECONDS)
-        except (httpx.ConnectError, httpx.ConnectTimeout, socket.gaierror) as error:
-            with self._lock:
-                self._lost.add(host)
-            nameless = isinstance(error, socket.gaierror)
-            raise Unknown(
-                "no host of that name was found" if nameless else "its host could not be reached"
-            ) from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise Unknown(f"it could not be read ({type(error).__name__})") from None
+            return answer.result()
+        except CancelledError:
+            raise Unknown("looking was given up") from None
 
-    def _follow(self, source: UrlSource, most: int, deadline: float) -> bytes:
-        url = source.url
-        for _ in range(MOST_HOPS + 1):
-            pinned, headers, extensions = self._pin(url, source)
-            with self._client.stream("GET", pinned, headers=headers, extensions=extensions) as response:
-                if response.status_code in _REDIRECTS and "location" in response.headers:
-                    url = urljoin(url, response.headers["location"])
-                    continue
-                if response.status_code in _GONE:
-                    raise Refused(_nothing_there(source, response.status_code))
-                if response.status_code != 200:
-                    raise Unknown(f"its server answered {response.status_code}")
-                return _read(response, source, most, deadline)
+    def _start(self) -> asyncio.AbstractEventLoop:
+        started: Future[asyncio.AbstractEventLoop] = Future()
+
+        async def serve() -> None:
+            started.set_result(asyncio.get_running_loop())
+            await self._stopping.wait()  # then `run` cancels what is still going on
+
+        self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="look-at-urls", daemon=True)
+        self._thread.start()
+        return started.result()
+
+    async def _look(self, source: UrlSource, most: int) -> bytes:
+        loop = asyncio.get_running_loop()
+        if self._ends is None:
+            self._ends = loop.time() + self.LOOK_SECONDS
+        try:
+            async with asyncio.timeout_at(self._ends), self._turns:
+                if loop.time() >= self._ends:
+                    raise TimeoutError
+                return await self._follow(source, most)
+        except TimeoutError:
+            raise Unknown("there were too many URLs to look at all of them") from None
+
+    async def _follow(self, source: UrlSource, most: int) -> bytes:
+        url, host = source.url, ""
+        try:
+            async with asyncio.timeout(SECONDS):
+                for _ in range(MOST_HOPS + 1):
+                    hop = _hop(url)
+                    host = hop.host
+                    self._admit(host)
+                    found = await self._ask(hop, source, most)
+                    if isinstance(found, bytes):
+                        return found
+                    url = urljoin(url, found)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise Unknown(self._failed(host, error)) from None
         raise Unknown(f"it leads through more than {MOST_HOPS} redirections")
 
-    def _pin(self, url: str, source: UrlSource) -> tuple[httpx.URL, dict[str, str], dict[str, str]]:
-        """The URL with a checked address for its host; the host's own name for the Host header and for TLS."""
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-        if parts.scheme not in ("http", "https") or not host:
-            raise Unknown("it leads to something that is no http(s) URL")
-        port = port or (443 if parts.scheme == "https" else 80)
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
-        if not all(self._allowed(address) for address in addresses):
-            raise Refused(out_of_reach(source))
-        pinned = httpx.URL(url).copy_with(host=str(addresses[0]), port=port)
-        headers = {"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity"}
-        return pinned, headers, {"sni_hostname": host}
+    def _admit(self, host: str) -> None:
+        if host in self._lost:
+            raise Unknown("its host could not be reached before")
+        if self._failures[host] >= self.MOST_FAILURES:
+            raise Unknown("its host did not answer before")
+        if self._asked[host] >= self.MOST_OF_A_HOST:
+            raise Unknown(f"{self.MOST_OF_A_HOST} requests were sent to its host before")
+        self._asked[host] += 1
+
+    def _failed(self, host: str, error: Exception) -> str:
+        """Why it is unknown; remembered, so that the next URL of the host need not find it out."""
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | socket.gaierror):
+            self._lost.add(host)
+            nameless = isinstance(error, socket.gaierror)
+            return "no host of that name was found" if nameless else "its host could not be reached"
+        if isinstance(error, httpx.HTTPError | OSError):
+            self._failures[host] += 1
+        if isinstance(error, TimeoutError):
+            return f"it took more than {SECONDS:g} s"
+        return f"it could not be read ({type(error).__name__})"
+
+    async def _ask(self, hop: _Hop, source: UrlSource, most: int) -> bytes | str:
+        """What this hop answers: the bytes, or where it redirects to."""
+        addresses = await _addresses(hop)
+        if not addresses or not all(self._allowed(address) for address in addresses):
+            # A VPN may give out addresses of its own for public names: this is no word on what the service finds.
+            raise Unknown("its host has no public address here")
+        pinned = httpx.URL(hop.url).copy_with(host=str(addresses[0]), port=hop.port, userinfo=b"")
+        headers = {"Host": hop.authority, "Accept-Encoding": "identity", "Range": f"bytes=0-{most}"}
+        async with (
+            httpx.AsyncClient(
+                verify=self._tls, timeout=PHASE_SECONDS, follow_redirects=False, trust_env=False
+            ) as client,
+            client.stream("GET", pinned, headers=headers, extensions={"sni_hostname": hop.host}) as response,
+        ):
+            if response.status_code in _REDIRECTS and "location" in response.headers:
+                return response.headers["location"]
+            if response.status_code in _GONE:
+                raise Refused(_nothing_there(source, response.status_code))
+            if response.status_code not in (200, 206):
+                raise Unknown(f"its server answered {response.status_code}")
+            return await _read(response, source, most)
 
 
 def out_of_reach(source: UrlSource) -> Objection:
@@ -118,6 +200,36 @@ def out_of_reach(source: UrlSource) -> Objection:
     )
 
 
+def _hop(url: str) -> _Hop:
+    """Raises Unknown for what is not to be asked, ValueError for what is no URL."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Unknown("it leads to something that is no http(s) URL")
+    port = parts.port if parts.port is not None else (443 if parts.scheme == "https" else 80)
+    if port not in (80, 443) and port < _LOWEST_PORT:
+        raise Unknown(f"it leads to port {port}, which is not the web's")
+    return _Hop(url=url, host=parts.hostname, port=port, authority=parts.netloc.rpartition("@")[2])
+
+
+async def _addresses(hop: _Hop) -> list[Address]:
+    """Raises OSError, ValueError. The thread is left to itself at a deadline: a resolver can't be interrupted, and
+    the threads of a pool would be waited for at the program's end."""
+    found: Future[list[Address]] = Future()
+
+    def look_up() -> None:
+        try:
+            entries = socket.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)
+            addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
+        except Exception as error:  # noqa: BLE001 it is raised where it is awaited
+            found.set_exception(error)
+        else:
+            found.set_result(addresses)
+
+    found.set_running_or_notify_cancel()  # from here on nobody cancels it
+    threading.Thread(target=look_up, name="look-up", daemon=True).start()
+    return await asyncio.wrap_future(found)
+
+
 def _nothing_there(source: UrlSource, status: int) -> Objection:
     return Objection(
         f"{source.label} leads to nothing: its server answers {status}.",
@@ -126,18 +238,31 @@ def _nothing_there(source: UrlSource, status: int) -> Objection:
     )
 
 
-def _read(response: httpx.Response, source: UrlSource, most: int, deadline: float) -> bytes:
+async def _read(response: httpx.Response, source: UrlSource, most: int) -> bytes:
+    total = _total(response) if response.status_code == 206 else None
+    if total is not None and total > most:
+        raise Refused(_too_large(source, most))
     data = bytearray()
-    for chunk in response.iter_raw():
+    async for chunk in response.aiter_raw():
         data += chunk
         if len(data) > most:
-            raise Refused(
-                Objection(
-                    f"{source.label} leads to more than {megabytes(most)}, which the service does not take.",
-                    "Download it and name the file's path here: then it is made to fit.",
-                    "URL of a file that is too large",
-                )
-            )
-        if time.monotonic() > deadline:
-            raise Unknown(f"it took more than {SECONDS:.0f} s")
+            raise Refused(_too_large(source, most))
+    if total is not None and len(data) != total:
+        raise Unknown("its server sent only a part of it")
     return bytes(data)
+
+
+def _total(response: httpx.Response) -> int:
+    """The bytes of the whole, of which a part from the first byte on is sent."""
+    stated = _WHOLE_RANGE.fullmatch(response.headers.get("content-range", "").strip())
+    if stated is None:
+        raise Unknown("its server answered 206 with another part than was asked for")
+    return int(stated[1])
+
+
+def _too_large(source: UrlSource, most: int) -> Objection:
+    return Objection(
+        f"{source.label} leads to more than {megabytes(most)}, which the service does not take.",
+        "Download it and name the file's path here: then it is made to fit.",
+        "URL of a file that is too large",
+    )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from manifest_runner.errors import MediaError
 from manifest_runner.media.probe.boxes import HEADER, LONG_HEADER, MOST_INDEX, box_at, check_index
 
+_MOST_PIXELS = 8192 * 8192 // 4
+"""Of a frame. No decoder makes room for a larger one, whatever the index said before."""
+
+_SECONDS = 10.0  # that the first frame may take
 _NEEDED = {b"ftyp", b"moov", b"mdat"}
 
 
@@ -36,12 +43,18 @@ def probe_video(path: Path) -> VideoFacts:
     check_index(_count_boxes(path, size), "The file")
     try:
         # Titles and names inside may be in any encoding, and are of no interest.
-        with av.open(str(path.absolute()), format="mp4", metadata_errors="ignore") as container:
+        options = {"max_pixels": str(_MOST_PIXELS)}  # for what FFmpeg decodes to know the streams
+        with av.open(
+            str(path.absolute()), format="mp4", options=options, metadata_errors="ignore"
+        ) as container:
             if not container.streams.video:
                 raise MediaError("The file holds no picture.")
             stream = container.streams.video[0]
-            first = next(container.decode(stream), None)
-            if first is None:
+            if stream.width * stream.height > _MOST_PIXELS:
+                raise MediaError(
+                    f"The file's frames of {stream.width} x {stream.height} pixels are too large to be looked at."
+                )
+            if not _shows_a_frame(container, stream):
                 raise MediaError("Not one frame of the file can be shown.")
             duration, base = stream.duration, stream.time_base
             if not duration or not base:
@@ -59,6 +72,20 @@ def probe_video(path: Path) -> VideoFacts:
         raise MediaError(
             "The file does not open as a video: what it says of itself makes no sense."
         ) from error
+
+
+def _shows_a_frame(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether one can be decoded in reasonable time."""
+    codec = stream.codec_context
+    codec.options = {**codec.options, "max_pixels": str(_MOST_PIXELS)}
+    codec.thread_count = 1  # each thread would hold frames
+    until = time.monotonic() + _SECONDS
+    for packet in container.demux(stream):
+        if packet.decode():
+            return True
+        if time.monotonic() > until:
+            break
+    return False
 
 
 def _count_boxes(path: Path, size: int) -> bytes:

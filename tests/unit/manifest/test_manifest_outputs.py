@@ -18,6 +18,8 @@ from manifest_runner.manifest.outputs import Clash, clashes, path_fault
         "Zoë/München.mp4",
         "a..b.mp4",
         "…/x.mp4",
+        "posters.mp4",
+        "de/posters/x.mp4",
     ],
 )
 def test_good_paths(path: str) -> None:
@@ -42,6 +44,11 @@ def test_good_paths(path: str) -> None:
         ("folder /a.mp4", "ends with a dot"),
         (" a.mp4", "begins or ends with a blank"),
         ("é" * 101 + ".mp4", "more than 200 bytes"),
+        ("report.json/a.mp4", "`report.json` is the name of one of our own files"),
+        ("REPORT.CSV/a.mp4", "one of our own files"),
+        ("problems.csv/a/b.mp4", "one of our own files"),
+        ("index.html/a.mp4", "one of our own files"),
+        ("Posters/a.mp4", "one of our own files"),
     ],
 )
 def test_bad_paths(path: str, said: str) -> None:

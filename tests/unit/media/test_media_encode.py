@@ -6,7 +6,10 @@ import os
 import threading
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
+import av
+import numpy as np
 import pytest
 from media_kit import picture, wav
 from PIL import Image
@@ -127,3 +130,52 @@ def test_the_hash_that_was_planned_is_of_the_persons_own_file(folder: Path):
     media = planned(folder)
     assert media.image is not None
     assert media.image.sha256 == hashlib.sha256((folder / "a.png").read_bytes()).hexdigest()
+
+
+def squeezed(path: Path, times: int) -> None:
+    """A recording of 40 s whose packets claim to last a fraction of it."""
+    rate = 48_000
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream("libopus", rate=rate, layout="mono")
+        to_frames = av.AudioResampler("s16", "mono", rate)
+        voice = (np.sin(np.arange(40 * rate) * 0.05) * 8000).astype(np.int16)
+
+        def put(packets: list[av.Packet]) -> None:
+            for packet in packets:
+                if packet.pts is not None:
+                    packet.pts //= times
+                    packet.dts = packet.pts
+                if packet.duration:
+                    packet.duration = max(1, packet.duration // times)
+                container.mux(packet)
+
+        for start in range(0, len(voice), 4800):
+            frame = av.AudioFrame.from_ndarray(voice[None, start : start + 4800], "s16", "mono")
+            frame.sample_rate, frame.pts = rate, start
+            for part in to_frames.resample(frame):
+                put(stream.encode(part))
+        put(stream.encode(None))
+
+
+def test_a_recording_that_is_longer_than_it_says_is_not_sent(folder: Path):
+    """Its estimate, and what the budget holds back for it, would be far too low."""
+    squeezed(folder / "long.mka", 10)
+    media = planned(folder, sound_file="long.mka")
+    assert media.seconds is not None and media.seconds < 10
+    with pytest.raises(MediaError, match="more sound in it than its index says"):
+        sound(Encoder(folder), media, "long.mka")
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_not_sent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    media, real, data = planned(folder), encode.sha256_of, wav(3)
+
+    def hash_and_change(file: BinaryIO, *, label: str) -> str:
+        found = real(file, label=label)
+        (folder / "a.wav").write_bytes(data[:-2] + b"xx")
+        return found
+
+    monkeypatch.setattr(encode, "sha256_of", hash_and_change)
+    with pytest.raises(MediaError, match="has changed between planning and sending"):
+        sound(Encoder(folder), media)

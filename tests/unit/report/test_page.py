@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from manifest_runner.errors import NeedsPerson
+from manifest_runner.errors import MediaError, NeedsPerson
 from manifest_runner.ledger import JobRecord, enrolment, open_ledger, queries
 from manifest_runner.models import Job, JobState, Location, Mode, Problem, Speech, utc_now
+from manifest_runner.report import posters
 from manifest_runner.report.cards import Card, Fate, Material, address, card_of, place_of
 from manifest_runner.report.page import Page, counts, groups, visible, write_page
 from manifest_runner.report.posters import make_posters
@@ -196,13 +197,14 @@ def test_its_policy_lets_nothing_in_but_its_own_style(tmp_path):
 def test_addresses_lead_to_their_files_whatever_they_are_called(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"video")
+    (tmp_path / f"{name}.jpg").write_bytes(b"picture")
     card = card_of(
         1,
         job("one"),
         record("one", file=name, sha256="a"),
         Material(image="i"),
         folder=tmp_path,
-        posters={"a": name},
+        posters={"a": f"{name}.jpg"},
     )
     html = write_page(
         Page(campaign="c", manifest="m", made_at="now", costs=[], notices=[], cards=[card]), tmp_path
@@ -230,9 +232,38 @@ def test_a_ledger_leads_to_no_file_elsewhere(tmp_path):
         "no.mp4",
     ):
         assert place_of(file, folder) is None
-        assert address(file, folder) is None
+        assert address(file, folder, ".mp4") is None
     lost = card_of(1, job("one"), record("one"), Material(image="i"), folder=folder, posters={})
     assert (lost.fate, lost.video) == (Fate.WAITING, None)
+
+
+def test_only_what_is_what_its_link_says_is_linked(tmp_path):
+    for name in ("one.mp4", "evil.html", "evil.svg", "evil.mp4.html", "one.srt"):
+        (tmp_path / name).write_bytes(b"<script>")
+
+    def links(**files: str) -> tuple[str | None, ...]:
+        card = card_of(
+            1, job("one"), record("one", **files), Material(image="i"), folder=tmp_path, posters={}
+        )
+        return card.video, card.watermark, card.captions
+
+    assert links(watermark_file="evil.html", captions_file="evil.svg") == ("one.mp4", None, None)
+    assert links(watermark_file="one.srt", captions_file="one.mp4") == ("one.mp4", None, None)
+    assert links(watermark_file="one.mp4", captions_file="one.srt") == ("one.mp4", "one.mp4", "one.srt")
+    assert links(file="evil.mp4.html") == (None, None, None)
+
+
+def test_a_page_of_somebody_else_is_kept_aside(tmp_path):
+    written(tmp_path, "ours")
+    second = written(tmp_path, "ours again")
+    assert not list(tmp_path.glob("*.kept-*"))
+    (tmp_path / "index.html").write_text("mine")
+    assert written(tmp_path, "ours again") == second
+    assert (tmp_path / "index.kept-1.html").read_text() == "mine"
+    (tmp_path / "index.html").unlink()
+    (tmp_path / "index.html").mkdir()
+    with pytest.raises(NeedsPerson, match="a folder has its name"):
+        written(tmp_path, "x")
 
 
 def test_rows_with_the_same_reason_are_told_together(tmp_path):
@@ -315,6 +346,52 @@ def test_posters_are_made_once_and_tidied(tmp_path):
     assert [path.name for path in (tmp_path / "posters").iterdir()] == ["mine.jpg"]
 
 
+def test_a_video_that_had_better_not_be_opened_has_no_poster(tmp_path):
+    video = tmp_path / "one.mp4"
+    film(video)
+
+    def check(path: Path) -> None:
+        assert path == video
+        raise MediaError("It claims too much.")
+
+    assert make_posters({"a" * 64: video}, tmp_path, check=check) == {}
+    assert make_posters({"a" * 64: tmp_path / "gone.mp4"}, tmp_path, check=Path.stat) == {}
+    assert make_posters({"a" * 64: video}, tmp_path, check=Path.stat) != {}
+
+
+def test_frames_that_are_too_large_are_not_decoded(tmp_path, monkeypatch):
+    video = tmp_path / "one.mp4"
+    film(video)
+    monkeypatch.setattr(posters, "_MOST_PIXELS", 1280 * 640 - 1)
+    assert make_posters({"a" * 64: video}, tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "brightness"),
+    [("_SECONDS", 60.0, 100), ("_SECONDS", -1.0, 0), ("_MOST_PACKETS", 4, 30)],
+    ids=["no limit", "time", "packets"],
+)
+def test_a_poster_is_of_what_is_found_in_reasonable_time(limit, value, brightness, tmp_path, monkeypatch):
+    video = tmp_path / "one.mp4"
+    film(video, brightening=True)
+    monkeypatch.setattr(posters, limit, value)
+    [found] = make_posters({"a" * 64: video}, tmp_path).values()
+    with Image.open(tmp_path / found) as picture:
+        assert abs(picture.getpixel((320, 160))[0] - brightness) < 12
+
+
+def test_a_codec_of_still_pictures_is_not_decoded(tmp_path):
+    video = tmp_path / "one.mp4"
+    with av.open(str(video), "w", format="mov") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "rgb24"
+        for _ in range(2):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert make_posters({"a" * 64: video}, tmp_path) == {}
+
+
 def test_posters_do_not_follow_a_link(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
@@ -323,13 +400,18 @@ def test_posters_do_not_follow_a_link(tmp_path):
         make_posters({}, tmp_path / "out")
 
 
-def film(path: Path) -> None:
-    """Three seconds: black, red, black."""
+def film(path: Path, *, brightening: bool = False) -> None:
+    """Three seconds: black, red, black; or brightening from one only key frame on."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 1280, 640, "yuv420p"
+        if brightening:
+            stream.codec_context.gop_size = 100
+            stream.options = {"sc_threshold": "1000000000"}
         for number in range(30):
             picture = np.zeros((640, 1280, 3), np.uint8)
             picture[..., 0] = 255 * (10 <= number < 20)
+            if brightening:
+                picture[:] = 10 * min(number, 10)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())

@@ -10,7 +10,7 @@ import pytest
 
 from manifest_runner.errors import ManifestError, NeedsPerson
 from manifest_runner.models import Job, Location, Problem
-from manifest_runner.report.problems import forget_problems, write_problems
+from manifest_runner.report.problems import forget_problems, public_name, write_problems
 
 SMALL = "image smaller than 300 px"
 
@@ -76,6 +76,54 @@ def test_an_old_list_goes_when_there_are_no_problems_and_a_persons_own_file_stay
     forget_problems(tmp_path)
     assert file.read_text() == "my own notes"
     forget_problems(tmp_path / "nowhere")
+
+
+def test_a_list_that_a_person_has_worked_in_is_theirs(tmp_path):
+    file = write_problems([problem(0)], [job(0)], tmp_path)
+    write_problems([problem(0, what="is tiny.")], [job(0)], tmp_path)
+    assert not list(tmp_path.glob("*.kept-*")), "our own is written over"
+    notes = file.read_bytes() + b"asked Ana for a larger one\r\n"
+    file.write_bytes(notes)
+    forget_problems(tmp_path)
+    assert file.read_bytes() == notes
+    write_problems([problem(0)], [job(0)], tmp_path)
+    assert (tmp_path / "problems.kept-1.csv").read_bytes() == notes
+    forget_problems(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["problems.kept-1.csv"]
+
+
+def test_a_folder_in_its_place_stays(tmp_path):
+    (tmp_path / "problems.csv").mkdir()
+    with pytest.raises(NeedsPerson, match="a folder has its name"):
+        write_problems([problem(0)], [job(0)], tmp_path)
+    forget_problems(tmp_path)
+    assert (tmp_path / "problems.csv").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("photos/ana #1?.png", "photos/ana #1?.png"),
+        ("C:\\photos\\ana@home.png", "C:\\photos\\ana@home.png"),
+        ("https://cdn.example/a/@b.png?sig=hush", "https://cdn.example/a/@b.png"),
+        ("HTTPS://u:hush@cdn.example:8443/a.png#hush", "HTTPS://cdn.example:8443/a.png"),
+        ("https://cdn.example?sig=hush", "https://cdn.example"),
+        ("https://[::1]:80/a?hush", "https://[::1]:80/a"),
+        ("https://cdn.example:x/a.png?sig=hush", "https://cdn.example:x/a.png"),
+        ("https://u:hu?sh@cdn.example/a", "https://…"),
+        ("https://u:hu/sh@cdn.example/a", "https://…"),
+        ("https://cdn.example?mail=a@hush", "https://…"),
+        ("http:cdn.example/a?hush", "http:cdn.example/a"),
+        ("//u:hush@cdn.example/a?hush", "//cdn.example/a"),
+        (" <https://u:hush@cdn.example/a?hush>", "<https://cdn.example/a"),
+        ("data:image/png;base64,hush", "data:…"),
+        ("abcd" * 500, "abcdabcdabcdabcdabcd…"),
+    ],
+)
+def test_no_secret_of_a_reference_is_written_down(tmp_path, written, shown):
+    assert public_name(written) == shown
+    (row,) = rows_of(write_problems([problem(0)], [job(0, image=written, sound_file=written)], tmp_path))
+    assert row["image"] == row["sound_file"] == shown
 
 
 def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path):

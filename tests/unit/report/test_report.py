@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from manifest_runner.errors import UsageError
+from manifest_runner.errors import NeedsPerson, UsageError
 from manifest_runner.ledger import (
     Owner,
     enrolment,
@@ -196,6 +196,32 @@ def test_paid_videos_that_are_gone_are_said_loudly_with_their_count(book, tmp_pa
     assert "--retry expired" in said
     assert value["totals"]["units_deducted"] == "6", "what is lost was paid all the same"
     assert sorted(row["outcome"] for row in rows) == ["done", "expired", "expired"]
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.csv"])
+def test_a_folder_in_the_place_of_a_report_is_named_and_not_moved(book, tmp_path, name):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        book.add(ledger, "one", JobState.PENDING)
+    video = tmp_path / "out" / name / "paid.mp4"
+    video.parent.mkdir(parents=True)
+    video.write_bytes(b"paid")
+    with pytest.raises(NeedsPerson, match=f"{name} can't be written: a folder has its name"):
+        book.report(tmp_path / "out")
+    assert video.read_bytes() == b"paid"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_a_report_of_another_ledger_and_a_link_are_kept_aside(book, tmp_path):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        book.add(ledger, "one", JobState.PENDING)
+    (tmp_path / "report.json").write_text("mine")
+    (tmp_path / "report.csv").symlink_to(tmp_path / "elsewhere.csv")
+    book.report(tmp_path)
+    book.report(tmp_path)
+    assert (tmp_path / "report.kept-1.json").read_text() == "mine"
+    assert (tmp_path / "report.kept-1.csv").is_symlink()
+    assert len(list(tmp_path.glob("*.kept-*"))) == 2
+    assert not (tmp_path / "elsewhere.csv").exists()
 
 
 def test_a_reader_cannot_write(book):

@@ -367,3 +367,16 @@ async def test_a_deleted_video_that_the_service_no_longer_has_is_expired(campaig
 def read(campaign: Campaign, query, *args):
     with open_ledger(campaign.ledger, account="test") as ledger:
         return ledger.read(query, *args)
+
+
+async def test_a_call_that_was_given_up_before_its_row_went_back_keeps_nobody_waiting(campaign):
+    calm, lively = replace(A, prompt="Calm"), replace(A, prompt="Lively")
+    await campaign.run(calm)
+    campaign.service.creates["a-r2"] += ["lost"] * 3
+    await campaign.run(lively, retry=(Retry.CHANGED,))
+    assert campaign.states()["a"] is JobState.PENDING
+    campaign.budget = "2"  # 0.8 are paid, and 0.8 held back for what may have arrived
+    async with asyncio.timeout(20):
+        ran = await campaign.run(calm, B)
+    assert isinstance(ran.outcome.stopped, BudgetReached)
+    assert campaign.states() == {"a": JobState.DONE, "b": JobState.PENDING}

@@ -308,3 +308,11 @@ def test_the_longest_are_sent_first():
     media = {"short": facts(seconds="3"), "long": facts(seconds="30"), "middle": facts(seconds="9")}
     steps = make_plan([job(key) for key in media], media, {}, rates=DEFAULT_RATES)
     assert [step.external_task_id for step in steps] == ["long", "middle", "short"]
+
+
+def test_what_a_url_leads_to_today_is_likely_and_the_worst_is_held_back():
+    """The service fetches it by itself, later: it can be another recording then."""
+    seen = replace(facts(), sound_passed_on=True)
+    (step,) = make_plan([job()], {"welcome": seen}, {}, rates=DEFAULT_RATES)
+    assert step.estimate is not None
+    assert (step.estimate.expected, step.estimate.high) == (Decimal("1.2"), Decimal(120))

@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,8 +14,10 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from sandbox_kit import base64_text, picture, recording
 
+from manifest_runner.sandbox import media_rules
 from manifest_runner.sandbox.media_rules import check_audio, check_duration, check_image, from_base64
 from manifest_runner.sandbox.refusals import Refusal
 from manifest_runner.sandbox.sound import BadRecording, level_envelope, measure, pcm_blocks, sniff_format
@@ -27,6 +33,20 @@ def png_header(width: int, height: int) -> bytes:
         + struct.pack(">I", zlib.crc32(body))
         + b"\0\0\0\x10IDAT"
     )
+
+
+MEASURED = """
+import re, sys
+from pathlib import Path
+from manifest_runner.sandbox.media_rules import check_image
+data = sys.stdin.buffer.read()
+def peak():
+    return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+
+before = peak()
+check_image("image", data)
+print(peak() - before)
+"""
 
 
 def film() -> bytes:
@@ -61,6 +81,7 @@ BAD_IMAGES = [
     (picture(kind="JPEG")[:-2000], "cut short"),
     (png_header(60_000, 60_000), "too many pixels"),
     (png_header(9000, 9000), "too many pixels"),
+    (png_header(7072, 7072), "too many pixels"),
 ]
 
 
@@ -84,6 +105,51 @@ def test_a_picture_that_breaks_a_rule_is_refused(data: bytes, said: str) -> None
 )
 def test_a_picture_at_the_edge_of_the_rules_is_taken(data: bytes) -> None:
     check_image("image", data)
+
+
+def noise_jpeg(**options: object) -> bytes:
+    file = io.BytesIO()
+    values = np.random.default_rng(3).integers(0, 256, (360, 400, 3), np.uint8)
+    Image.fromarray(values).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "restart_marker_rows": 1}])
+def test_a_jpeg_is_decoded_to_its_last_row_though_small(options: dict[str, object]) -> None:
+    data = noise_jpeg(**options)
+    check_image("image", data)
+    # The end marker's, the last row's, half of it, nearly all of it.
+    for missing in (3, 200, 2000, len(data) // 2, len(data) - 700):
+        with pytest.raises(Refusal, match="cut short"):
+            check_image("image", data[:-missing])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read there")
+def test_a_large_jpeg_takes_no_large_memory() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8000, 7900), (90, 120, 150)).save(file, "JPEG")
+    reply = subprocess.run(
+        [sys.executable, "-c", MEASURED], input=file.getvalue(), capture_output=True, check=True
+    )
+    assert int(reply.stdout) < 60_000  # KB; decoded whole, it has 190 MB
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most = [0], [0]
+    load = Image.Image.load
+
+    def counted(self: Image.Image) -> object:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.05)
+        running[0] -= 1
+        return load(self)
+
+    monkeypatch.setattr(media_rules, "BIG", 1)
+    monkeypatch.setattr(PngImageFile, "load", counted)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: check_image("image", picture()), range(4)))
+    assert most == [1]
 
 
 BAD_RECORDINGS = [

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from manifest_runner.errors import MediaError
+from manifest_runner.media import probe_image
 from manifest_runner.media.facts import ImageFacts
 from manifest_runner.media.fit import decoding
 from manifest_runner.media.fit import image as fit_image
@@ -20,6 +21,7 @@ from manifest_runner.media.fit.decoding import scaled
 from manifest_runner.media.fit.image import FittedImage
 from manifest_runner.media.fit.recipes import image_fitting
 from manifest_runner.media.fit.room import Room
+from manifest_runner.media.probe import image as probing
 from manifest_runner.models import Box, Fit, Pad
 from manifest_runner.sandbox.media_rules import check_image
 
@@ -320,9 +322,11 @@ def test_a_jpeg_whose_scans_leave_no_room_comes_out_smaller(monkeypatch):
 
 def test_a_tiff_in_one_large_strip_is_refused(monkeypatch):
     data = saved(corners(4400, 3300), "TIFF", compression="tiff_lzw", tiffinfo={278: 3300})
-    monkeypatch.setattr(decoding, "DECODING_ROOM", 100_000_000)
+    monkeypatch.setattr(probing, "DECODING_ROOM", 100_000_000)
     with pytest.raises(MediaError, match="too many pixels"):
         fitted(data)
+    with pytest.raises(MediaError, match="too many pixels"):  # and is known to be before anything is sent
+        probe_image(data)
 
 
 def noise(width: int, height: int, mode: str) -> Image.Image:

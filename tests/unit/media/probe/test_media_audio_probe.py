@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +16,9 @@ from media_kit import encoded, film, mp3_of_variable_rate, picture, recording, w
 
 from manifest_runner.errors import MediaError
 from manifest_runner.media import AudioFacts, audio_problems, probe_audio
+from manifest_runner.media.opening import opened, sha256_of
+from manifest_runner.media.probe import audio as probing
+from manifest_runner.media.source import FileSource
 
 
 def heard(data: bytes) -> float:
@@ -229,3 +235,120 @@ def test_no_damage_escapes_as_anything_but_a_media_error_and_nothing_is_printed(
             outcomes.add(type(error))
     assert outcomes == {AudioFacts, MediaError}
     assert capfd.readouterr() == ("", "")
+
+
+# Hostile files. Memory is the highest that a program of its own had, from start to end.
+
+MOST_MEMORY = 300  # MB
+
+
+def probed_in_little_memory(path: Path) -> str:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from manifest_runner.media import probe_audio\n"
+        "from manifest_runner.media.opening import opened\n"
+        "from manifest_runner.media.source import FileSource\n"
+        "from manifest_runner.errors import MediaError\n"
+        "try:\n"
+        "    with opened(FileSource(sys.argv[1]), Path()) as file:\n"
+        "        print(probe_audio(file, name='x', sha256='0'))\n"
+        "except MediaError as error:\n"
+        "    print('refused:', error.what)\n"
+        "status = Path('/proc/self/status')\n"
+        "lines = status.read_text().splitlines() if status.exists() else []\n"
+        "print(max([int(line.split()[1]) // 1024 for line in lines if line.startswith('VmHWM')], default=0))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ended.stderr == ""
+    words, memory = ended.stdout.splitlines()
+    assert int(memory) < MOST_MEMORY
+    return words
+
+
+def id3(size: int) -> bytes:
+    return bytes(size >> shift & 127 for shift in (21, 14, 7, 0))
+
+
+def test_an_mp3_with_huge_pictures_is_refused(tmp_path: Path):
+    path, size = tmp_path / "pictures.mp3", 250_000_000
+    head = b"\0image/png\0\3\0"
+    frame = b"APIC" + id3(size + len(head)) + b"\0\0" + head
+    with path.open("wb") as file:
+        for _ in range(5):
+            file.write(b"ID3\4\0\0" + id3(len(frame) + size) + frame + picture()[:100])
+            file.seek(size - 100, os.SEEK_CUR)
+        file.write(recording("mp3", 3))
+    assert "keeps so much else beside its sound" in probed_in_little_memory(path)
+
+
+def flac_with_pictures(path: Path, size: int, count: int) -> None:
+    whole = encoded("flac", 3, rate=48_000)
+    block = struct.pack(">II9sIIIIII", 3, 9, b"image/png", 0, 400, 400, 24, 0, size)
+    with path.open("wb") as file:
+        file.write(b"fLaC" + bytes([whole[4] & 0x7F]) + whole[5:42])
+        for _ in range(count):
+            file.write(b"\6" + (len(block) + size).to_bytes(3, "big") + block + picture()[:100])
+            file.seek(size - 100, os.SEEK_CUR)
+        file.write(whole[42:])
+
+
+def test_a_flac_with_many_large_pictures_is_refused(tmp_path: Path):
+    path = tmp_path / "pictures.flac"
+    flac_with_pictures(path, 16_000_000, 90)
+    assert "keeps so much else beside its sound" in probed_in_little_memory(path)
+
+
+def test_a_flac_with_a_picture_is_fine(tmp_path: Path):
+    path = tmp_path / "picture.flac"
+    flac_with_pictures(path, 5_000_000, 1)
+    assert probe_audio(path).seconds == 3
+
+
+def test_an_hour_in_a_wav_of_2_gb_is_still_known_to_be_too_long(tmp_path: Path):
+    path, size = tmp_path / "hour.wav", 96_000 * 6 * 3600
+    form = struct.pack("<HHIIHH", 1, 2, 96_000, 96_000 * 6, 6, 24)
+    path.write_bytes(
+        b"RIFF\xff\xff\xff\x7fWAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", size)
+    )
+    os.truncate(path, 44 + size)
+    assert "Decimal('301." in probed_in_little_memory(path)
+
+
+def test_what_lies_between_two_packets_is_bounded(monkeypatch):
+    monkeypatch.setattr(probing, "_MOST_BETWEEN", 1000)
+    with pytest.raises(MediaError, match="keeps so much else"):
+        probe_audio(wav(30))
+
+
+def test_packets_without_end_are_not_counted_for_ever(monkeypatch):
+    monkeypatch.setattr(probing, "_MOST_PACKETS", 10)
+    with pytest.raises(MediaError, match="keeps so much else") as caught:
+        probe_audio(encoded("aac", 3, rate=44_100), name="'x'")
+    assert "Export its sound alone" in caught.value.mend
+
+
+def test_a_recording_is_not_read_for_ever(monkeypatch):
+    monkeypatch.setattr(probing, "_SECONDS", -1.0)
+    with pytest.raises(MediaError, match="keeps so much else"):
+        probe_audio(wav(3))
+
+
+def test_silence_is_not_listened_to_for_ever(monkeypatch):
+    quiet = wav(3)[:44] + bytes(96_000)
+    assert probe_audio(quiet).silent
+    monkeypatch.setattr(probing, "_LISTENING", -1.0)
+    assert not probe_audio(quiet).silent
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="has no /proc")
+def test_what_the_kernel_makes_up_is_an_empty_file():
+    with opened(FileSource("/proc/version"), Path()) as file:
+        assert file.read() == b""
+
+
+def test_a_file_that_grows_is_called_by_its_name():
+    with pytest.raises(MediaError, match=r"^'x' is too large"):
+        sha256_of(io.BytesIO(bytes(10)), 5, label="'x'")

@@ -112,15 +112,60 @@ def test_what_is_older_than_is_wanted_is_not_known(tmp_path):
 def test_a_cache_that_is_none_is_done_without(folder, tmp_path, content):
     cache = tmp_path / "cache"
     cache.mkdir()
-    (cache / "media-1.sqlite3").write_bytes(content)
+    (cache / "media-2.sqlite3").write_bytes(content)
     assert look(folder, cache).problems == ()
 
 
-def test_nonsense_in_it_is_not_believed(folder, tmp_path):
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "'{\"width\": 1}'",
+        "'[]'",
+        "'null'",
+        "x'ff'",
+        'replace(value, \'"width": 320\', \'"width": "320"\')',
+        "replace(value, '\"width\": 320', '\"width\": -1')",
+        "replace(value, '2.5', 'NaN')",
+        "replace(value, '2.5', '1e999999')",
+        'replace(value, \'"sha256": "\', \'"sha256": "0\')',
+        "replace(value, '\"png\"', '[\"png\"]')",
+    ],
+)
+def test_nonsense_in_it_is_not_believed(folder, tmp_path, nonsense):
     expected = look(folder, tmp_path / "cache")
-    with sqlite3.connect(tmp_path / "cache" / "media-1.sqlite3") as database:
-        database.execute("UPDATE facts SET value = '{\"width\": 1}'")
+    with sqlite3.connect(tmp_path / "cache" / "media-2.sqlite3") as database:
+        database.execute(f"UPDATE facts SET value = {nonsense}")
     assert look(folder, tmp_path / "cache") == expected
+
+
+def test_another_file_of_the_same_size_and_time_is_another(folder, tmp_path):
+    """As `cp -p`, `rsync -t` and archives leave it."""
+    before = look(folder, tmp_path / "cache").media["a"].fingerprint
+    other = bytearray(wav(2.5))
+    other[-2] ^= 1
+    (folder / "voice.wav").write_bytes(other)
+    os.utime(folder / "voice.wav", ns=(LONG_AGO, LONG_AGO))
+    assert look(folder, tmp_path / "cache").media["a"].fingerprint != before
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(folder, tmp_path):
+    (tmp_path / "cache").mkdir(mode=0o777)
+    (tmp_path / "cache").chmod(0o777)
+    look(folder, tmp_path / "cache")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    look(folder, tmp_path / "link")
+    assert list((tmp_path / "cache").iterdir()) == list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("when", [13_000_000_000 * 10**9, -(10**18)])
+def test_names_and_times_of_any_kind_are_no_trouble(tmp_path, when):
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9"))
+    odd.mkdir()
+    for name, data in (("face.png", picture()), ("voice.wav", wav(2.5))):
+        (odd / name).write_bytes(data)
+        os.utime(odd / name, ns=(when, when))
+    assert look(odd, tmp_path / "cache") == look(odd, tmp_path / "cache")
 
 
 def test_a_folder_that_cannot_be_made_is_done_without(folder, tmp_path):
@@ -150,7 +195,7 @@ def test_threads_may_ask_and_tell_at_once(tmp_path):
             for index in range(200):
                 cache.remember_facts(f"{number}-{index}", facts)
                 cache.facts(ImageFacts, f"{number}-{index}")
-                cache.sha256_of(("nowhere", index, 0))
+                cache.sha256_of((b"nowhere", index, 0, "1:2:3"))
 
         threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
         for thread in threads:
