@@ -116,9 +116,8 @@ def _open(path: Path, label: str, max_bytes: int) -> BinaryIO:
     except BaseException:
         file.close()
         raise
-    if (
-        not status.st_size
-    ):  # what the kernel makes up on being read (/proc, /sys) says so too, and can have no end
+    if not status.st_size:
+        # What the kernel makes up while it is read (/proc, /sys) says so of itself too, and can have no end.
         file.close()
         return BytesIO()
     return file

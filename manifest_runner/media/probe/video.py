@@ -50,6 +50,11 @@ def probe_video(path: Path) -> VideoFacts:
             if not container.streams.video:
                 raise MediaError("The file holds no picture.")
             stream = container.streams.video[0]
+            codec: object = (
+                stream.codec_context
+            )  # None for a codec that FFmpeg does not know, whatever PyAV's types say
+            if codec is None:
+                raise MediaError("Not one frame of the file can be shown.")
             if stream.width * stream.height > _MOST_PIXELS:
                 raise MediaError(
                     f"The file's frames of {stream.width} x {stream.height} pixels are too large to be looked at."
