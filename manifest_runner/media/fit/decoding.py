@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import struct
-import warnings
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
@@ -23,27 +20,13 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from manifest_runner.errors import MediaError
 from manifest_runner.media.fit.geometry import least_short_side
 from manifest_runner.media.fit.recipes import ImageRecipe
-from manifest_runner.media.fit.room import DECODING_ROOM
-from manifest_runner.media.probe.image import picture_formats, tiff_is_too_large, too_many_pixels
+from manifest_runner.media.probe.image import UNREADABLE, picture_formats, too_many_pixels
+from manifest_runner.media.probe.tiff import tiff_is_too_large
+from manifest_runner.media.room import DECODING_ROOM
 
-# Pillow only warns of a decompression bomb. A filter set once is safe in threads; catch_warnings is not.
-warnings.simplefilter("error", Image.DecompressionBombWarning)
 # What Pillow's decoders find odd in a file is nothing that a person need read on the terminal.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    EOFError,
-    RuntimeError,
-    ArithmeticError,
-    struct.error,
-    zlib.error,
-)
 _BAND = 256  # rows of the result
 _SCALED_AS_THEY_ARE = ("RGB", "RGBA", "L", "CMYK", "I;16", "I", "F")
 _REACH = 3  # source pixels, for each step of one in the result, that LANCZOS looks to either side
@@ -75,7 +58,7 @@ def decoded(file: BinaryIO, recipe: ImageRecipe, name: str) -> Image.Image:
         raise MediaError(
             f"{name} is no picture that can be read here.", mend=f"{mend} it as JPEG."
         ) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MediaError(
             f"{name} is a picture that is damaged or cut off.",
             mend="Export or copy it again from where it came from.",

@@ -17,8 +17,8 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from manifest_runner.media.fit.decoding import decoded, scaled
 from manifest_runner.media.fit.geometry import canvas_around, least_short_side
 from manifest_runner.media.fit.recipes import Fitted, ImageRecipe, image_words
-from manifest_runner.media.fit.room import ROOM
 from manifest_runner.media.limits import IMAGE_MAX_BYTES
+from manifest_runner.media.room import ROOM
 from manifest_runner.media.source import megabytes
 from manifest_runner.models import Box, Pad
 

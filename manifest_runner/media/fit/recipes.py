@@ -12,7 +12,6 @@ from importlib.util import find_spec
 
 from manifest_runner.media.facts import AudioFacts, ImageFacts
 from manifest_runner.media.fit.geometry import MAX_SIDE, canvas_around, within_largest
-from manifest_runner.media.fit.room import DECODABLE, DECODING_ROOM, room_for
 from manifest_runner.media.limits import (
     AUDIO_MAX_BYTES,
     AUDIO_MAX_SECONDS,
@@ -30,6 +29,7 @@ from manifest_runner.media.limits import (
     too_long_problem,
     too_short_problem,
 )
+from manifest_runner.media.room import DECODABLE, DECODING_ROOM, room_for
 from manifest_runner.media.source import megabytes
 from manifest_runner.models import Fit, FitMode, Pad
 

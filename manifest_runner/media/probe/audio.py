@@ -32,7 +32,7 @@ COUNT_UP_TO = 301
 """Seconds. Counting stops here: a little over the service's longest duration."""
 
 # A playlist can name other files and addresses, and FFmpeg would open them. So only plain containers may be
-# recognised, and no protocol may be used at all: the bytes come from memory.
+# recognised, and no protocol may be used at all: the bytes come from the file that we have opened.
 _OPTIONS = {
     "protocol_whitelist": "none",
     "format_whitelist": "wav,w64,mp3,aac,ogg,flac,matroska,avi,aiff,amr,asf",

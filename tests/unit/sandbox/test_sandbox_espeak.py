@@ -18,7 +18,8 @@ from manifest_runner.sandbox.speech import espeak
 from manifest_runner.sandbox.speech.espeak import NoVoice, choose_voice, recite, speakable
 
 spoken = pytest.mark.skipif(
-    importlib.util.find_spec("espeakng_loader") is None, reason="the extra `preview` is not installed"
+    importlib.util.find_spec("espeakng_loader") is None,
+    reason="2026-11-25: the extra `preview` is not installed",
 )
 
 

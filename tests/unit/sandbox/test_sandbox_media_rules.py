@@ -124,7 +124,7 @@ def test_a_jpeg_is_decoded_to_its_last_row_though_small(options: dict[str, objec
             check_image("image", data[:-missing])
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read there")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="2026-11-25: the peak is read there")
 def test_a_large_jpeg_takes_no_large_memory() -> None:
     file = io.BytesIO()
     Image.new("RGB", (8000, 7900), (90, 120, 150)).save(file, "JPEG")

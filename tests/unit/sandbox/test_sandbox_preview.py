@@ -78,7 +78,7 @@ def test_of_several_faces_the_largest_speaks(spoken: Path, tmp_path: Path) -> No
     assert np.ptp(silent) < 30
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read there")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="2026-11-25: the peak is read there")
 @pytest.mark.parametrize("wide", [24, 48, 64])  # pixels of each portrait, of 480 of the picture
 def test_a_crowd_takes_neither_memory_nor_time(wide: int, tmp_path: Path) -> None:
     with Image.open(PRESENTER) as opened:

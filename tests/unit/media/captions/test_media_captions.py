@@ -217,7 +217,10 @@ def test_words_are_timed_around_a_pause_within_a_sentence() -> None:
     assert [(span.start, span.end) for span in spans] == [(0, 1.0), (3.0, 4)]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("espeakng_loader") is None, reason="nobody speaks")
+@pytest.mark.skipif(
+    importlib.util.find_spec("espeakng_loader") is None,
+    reason="2026-11-25: the extra `preview` is not installed",
+)
 @pytest.mark.parametrize("speed", ["0.8", "1.0", "2.0"])
 @pytest.mark.parametrize(("language", "voice_id"), [("en", "a_woman"), ("en", "a_man"), ("zh", "b")])
 def test_sentences_are_shown_when_they_are_spoken(

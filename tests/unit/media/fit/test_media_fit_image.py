@@ -20,8 +20,8 @@ from manifest_runner.media.fit import image as fit_image
 from manifest_runner.media.fit.decoding import scaled
 from manifest_runner.media.fit.image import FittedImage
 from manifest_runner.media.fit.recipes import image_fitting
-from manifest_runner.media.fit.room import Room
-from manifest_runner.media.probe import image as probing
+from manifest_runner.media.probe import tiff as probing
+from manifest_runner.media.room import Room
 from manifest_runner.models import Box, Fit, Pad
 from manifest_runner.sandbox.media_rules import check_image
 

@@ -10,8 +10,8 @@ from manifest_runner.media.facts import AudioFacts, ImageFacts
 from manifest_runner.media.fit import recipes as fitting
 from manifest_runner.media.fit.geometry import MAX_SIDE, canvas_around, least_short_side, within_largest
 from manifest_runner.media.fit.recipes import audio_fitting, image_fitting
-from manifest_runner.media.fit.room import DECODING_ROOM, jpeg_fraction
 from manifest_runner.media.limits import AUDIO_MAX_BYTES, audio_problems, image_problems
+from manifest_runner.media.room import DECODING_ROOM, jpeg_fraction
 from manifest_runner.models import Fit, FitMode, Pad
 
 AUTO = Fit()

@@ -343,7 +343,7 @@ def test_silence_is_not_listened_to_for_ever(monkeypatch):
     assert not probe_audio(quiet).silent
 
 
-@pytest.mark.skipif(not Path("/proc/version").exists(), reason="has no /proc")
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="2026-11-25: there is no /proc here")
 def test_what_the_kernel_makes_up_is_an_empty_file():
     with opened(FileSource("/proc/version"), Path()) as file:
         assert file.read() == b""

@@ -16,7 +16,7 @@ from PIL import Image
 
 from manifest_runner.errors import MediaError
 from manifest_runner.media import probe_image
-from manifest_runner.media.probe import image as probing
+from manifest_runner.media.probe import picture_blocks as probing
 
 
 @pytest.mark.parametrize(
