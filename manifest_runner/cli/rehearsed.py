@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from manifest_runner.cli.campaign import advance
 from manifest_runner.cli.costing import (
     BAD_MEDIA,
     cost_lines,
@@ -134,15 +135,9 @@ def _posters(stage: Stage, records: Mapping[str, JobRecord], *, quiet: bool) -> 
     }
     with tqdm(total=len(videos), desc="Pictures", unit="row", disable=quiet or None, leave=False) as bar:
         try:
-            return make_posters(
-                videos, folder, progress=lambda count: _advance(bar, count), check=probe_video
-            )
+            return make_posters(videos, folder, progress=lambda count: advance(bar, count), check=probe_video)
         except OSError as error:
             raise cannot_write(folder, error) from error
-
-
-def _advance(bar: Any, count: int) -> None:
-    bar.update(count)
 
 
 def _material(job: Job, step: Step | None, problems: Sequence[Problem], folder: Path) -> Material:

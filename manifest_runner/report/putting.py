@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from manifest_runner.disk import kept_name
 from manifest_runner.errors import NeedsPerson
 
 
-def put(target: Path, chunks: Iterable[bytes]) -> None:
-    """Write beside the target and move onto it; a link in its place is replaced, not followed. Raises OSError."""
+@contextmanager
+def replacement(target: Path, write: Callable[[BinaryIO], None]) -> Iterator[Callable[[], Path]]:
+    """Write beside the target, durably, and hand out the move onto it; what was not moved is removed.
+
+    A link in the target's place is replaced, not followed. Raises OSError.
+    """
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as out:
-            for chunk in chunks:
-                out.write(chunk)
+            write(out)
             out.flush()
             os.fsync(out.fileno())
-        part.replace(target)
+        yield lambda: part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def put(target: Path, chunks: Iterable[bytes]) -> None:
+    """Write beside the target and move onto it. Raises OSError."""
+    with replacement(target, lambda out: out.writelines(chunks)) as move:
+        move()
 
 
 def keep_aside(file: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from manifest_runner.disk import sync_folder
 from manifest_runner.errors import NeedsPerson
@@ -17,7 +17,7 @@ from manifest_runner.report.collect import CampaignReport
 from manifest_runner.report.csv_file import ENCODING as CSV_ENCODING
 from manifest_runner.report.csv_file import write_csv
 from manifest_runner.report.json_file import write_json
-from manifest_runner.report.putting import keep_aside, refuse_folder
+from manifest_runner.report.putting import keep_aside, refuse_folder, replacement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +43,8 @@ def write_reports(report: CampaignReport, folder: Path) -> ReportFiles:
             for file in (files.json, files.csv):  # the last record, perhaps, of what was paid
                 keep_aside(file)
         with (
-            _replacement(files.json, "utf-8", lambda out: write_json(report, out)) as put_json,
-            _replacement(files.csv, CSV_ENCODING, lambda out: write_csv(report, out)) as put_csv,
+            replacement(files.json, _as_text(partial(write_json, report), "utf-8")) as put_json,
+            replacement(files.csv, _as_text(partial(write_csv, report), CSV_ENCODING)) as put_csv,
         ):
             put_json()
             put_csv()
@@ -61,20 +61,13 @@ def _ledger_of(file: Path) -> str | None:
     return found[1].decode() if found else None
 
 
-@contextmanager
-def _replacement(
-    target: Path, encoding: str, write: Callable[[TextIO], None]
-) -> Iterator[Callable[[], Path]]:
-    """Write beside the target and hand out the move onto it; what was not moved is removed."""
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("x", encoding=encoding, newline="") as out:
-            write(out)
-            out.flush()
-            os.fsync(out.fileno())
-        yield lambda: part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+def _as_text(write: Callable[[TextIO], None], encoding: str) -> Callable[[BinaryIO], None]:
+    def encoded(out: BinaryIO) -> None:
+        text = TextIOWrapper(out, encoding=encoding, newline="")
+        write(text)
+        text.detach()  # flushes, and leaves the file open
+
+    return encoded
 
 
 @contextmanager

@@ -96,7 +96,10 @@ def _call(step: Step, one: Rehearsed | None, rates: Rates) -> tuple[Units, Units
     if step.job is None or step.estimate is None:
         return NOTHING, NOTHING
     seconds = (one.seconds if one else None) or (step.media.seconds if step.media else None)
-    if seconds is not None:
+    by_url = (
+        step.media is not None and step.media.sound_passed_on
+    )  # a run holds the worst back, whatever was seen
+    if seconds is not None and not by_url:
         worst = estimate(step.job.mode, seconds, speech=False, rates=rates).high
     else:
         worst = step.estimate.high - (rates.speech if step.job.speech else NOTHING)

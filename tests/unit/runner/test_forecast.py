@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from manifest_runner.media import DEFAULT_RATES, JobMedia
@@ -73,3 +74,12 @@ def test_what_was_not_rehearsed_yet_is_counted_as_planned():
 def test_nothing_to_send():
     found = forecast([], {}, Decimal(5))
     assert (found.videos, found.low, found.high, found.left, found.stops) == (0, 0, 0, 5, False)
+
+
+def test_a_recording_behind_a_url_is_held_back_with_the_longest_it_can_be():
+    job = replace(spoken("a", "x"), speech=None, sound_file="https://example.com/a.mp3")
+    (step,) = plan(job)
+    assert step.media is not None
+    by_url = replace(step, media=replace(step.media, sound_passed_on=True))
+    assert forecast([by_url], {"a": made("1.2")}, Decimal(100)).affordable == 0
+    assert forecast([step], {"a": made("1.2")}, Decimal(100)).affordable == 1
