@@ -8,7 +8,7 @@ TEST_WORKERS ?= 2
 
 KILLS ?= 60
 
-.PHONY: demo test lint types wheel-test faults kill media clean
+.PHONY: demo test lint types wheel-test faults kill media bench bench-quick clean
 
 demo: $(INSTALLED)
 	$(BIN)/manifest-runner run examples/quickstart.yaml
@@ -36,6 +36,14 @@ faults: $(FOR_TESTS)
 # Real runs, killed again and again until their campaigns are done: no video twice, none lost, every total right.
 kill: $(FOR_TESTS)
 	$(BIN)/python -m benchmarks.kill --kills $(KILLS)
+
+# How quick it is, figure by figure, with its goals: half an hour on a machine that does nothing else.
+bench: $(FOR_TESTS)
+	$(BIN)/python -m benchmarks.all
+
+# What can be counted of it, in less than 90 seconds: calls, memory, order. Never fails for being slow.
+bench-quick: $(FOR_TESTS)
+	$(BIN)/python -m benchmarks.quick
 
 # A shelf of awkward files: what each is, what was done to it, accepted or the problem. And previews to look at.
 media: $(FOR_TESTS)

@@ -65,7 +65,7 @@ class ManifestError(ManifestRunnerError):
         how_many = "Many problems" if count > 100 else f"{count} problem{'s' if count != 1 else ''}"
         super().__init__(f"{how_many} in the manifest.")
         self.problems = tuple(problems)
-        self.sound: tuple[Job, ...] = ()
+        self.sound: Sequence[Job] = ()
 
     def __str__(self) -> str:
         groups = list(self._groups())

@@ -19,9 +19,10 @@ class _NoQueries(logging.Filter):
 
 
 def quiet_http_logs() -> None:
-    """httpx logs each URL in full at INFO, httpcore headers of replies at DEBUG. Every client is made after this;
-    calling again changes nothing."""
+    """httpx logs each URL in full at INFO, httpcore headers of replies at DEBUG; aiohttp warns of what it could not
+    read, and quotes it. Every client is made after this; calling again changes nothing."""
     httpx_logger = logging.getLogger("httpx")
     if not any(isinstance(present, _NoQueries) for present in httpx_logger.filters):
         httpx_logger.addFilter(_NoQueries())
     logging.getLogger("httpcore").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp").setLevel(logging.ERROR)

@@ -6,7 +6,7 @@ The two are never mixed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -136,10 +136,12 @@ class Location:
 
     def __post_init__(self) -> None:
         """Names of files and columns are anybody's: none of them reaches a terminal as it is."""
-        object.__setattr__(self, "file", printable(self.file))
-        for name in ("column", "json_path"):
-            if isinstance(value := getattr(self, name), str):
-                object.__setattr__(self, name, printable(value))
+        if not self.file.isprintable():
+            object.__setattr__(self, "file", printable(self.file))
+        if isinstance(self.column, str) and not self.column.isprintable():
+            object.__setattr__(self, "column", printable(self.column))
+        if self.json_path is not None and not self.json_path.isprintable():
+            object.__setattr__(self, "json_path", printable(self.json_path))
 
     def __str__(self) -> str:
         parts = [self.file]
@@ -237,6 +239,7 @@ class Job:
     fit: Fit = Fit()
     captions: bool = False  # an .srt beside the video; only with `speech`
     mouth: Box | None = None  # for previews: where the mouth is, when no face can be found
+    priority: int = 0  # higher goes first, whatever its length
     tags: tuple[str, ...] = ()
     vars: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     location: Location = Location(file="")
@@ -257,14 +260,16 @@ class ServiceSettings:
 class Manifest:
     """A validated manifest.
 
-    `made_ids` of its jobs had no id of their own: editing such a row makes another id, and with it another job.
+    `jobs` of a large sheet are made anew each time they are asked for: compare them by value, and keep none for long.
+    `concurrency` None: as many tasks at once as the account turns out to take. `made_ids` of its jobs had no id of
+    their own: editing such a row makes another id, and with it another job.
     """
 
     path: Path
     campaign: str
-    jobs: tuple[Job, ...]
+    jobs: Sequence[Job]
     service: ServiceSettings = ServiceSettings()
-    concurrency: int = 5
+    concurrency: int | None = 5
     budget_units: Units | None = None
     made_ids: int = 0
 

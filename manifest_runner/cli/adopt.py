@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifest_runner.cli.campaign import Campaign, campaign_options, load_campaign, look_at_media
+from manifest_runner.cli.campaign import Campaign, campaign_options, load_campaign, media_on_the_way
 from manifest_runner.cli.service import account_of, environment, open_service
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import UsageError
@@ -41,24 +40,44 @@ def command(*, ids: tuple[str, ...], everything: bool, take_over: bool, **option
     if everything == bool(ids):
         raise UsageError("Say which jobs to adopt.", mend="Name their ids, or give --all.")
     campaign = load_campaign(**options)
-    by_id = {job.external_task_id: job for job in campaign.manifest.jobs}
-    if unknown := [key for key in ids if key not in by_id]:
-        raise UsageError(f"The manifest has no job {unknown[0]!r}.", mend="Adopt jobs that it names.")
-    found = look_at_media(campaign.manifest, quiet=False, remote_service=False, skip_urls=True)
+    manifest = campaign.manifest
+    wanted = _named(manifest.jobs, ids) if ids else manifest.jobs
     variables = environment()
     account = account_of(campaign.manifest, options["base_url"], variables)
     with open_ledger(campaign.ledger, account=account, take_over=take_over) as ledger:
-        # Nothing is sent: what is wrong with the media is for `run` to say.
-        media = replace(found, problems=())
-        steps = ledger.read(lambda connection: survey(campaign.manifest, media, connection, campaign.out))
-        enrol(ledger, campaign.manifest.campaign, campaign.manifest.jobs, steps)
-        wanted = [by_id[key] for key in dict.fromkeys(ids)] or list(campaign.manifest.jobs)
+        with media_on_the_way(manifest, quiet=False, remote_service=False, skip_urls=True) as (found, jobs):
+            plan = ledger.read(
+                lambda connection: survey(
+                    manifest,
+                    found,
+                    connection,
+                    campaign.out,
+                    jobs=jobs,
+                    any_media=True,  # nothing is sent: what is wrong with the media is for `run` to say
+                )
+            )
+        enrol(ledger, manifest.campaign, manifest.jobs, plan)
         candidates = adoptable(wanted, ledger)
-        for job in wanted if ids else ():
-            if job not in candidates:
-                say(f"{job.external_task_id}: not adopted, it is under way: run the campaign", err=True)
+        if ids:
+            free = {job.external_task_id for job in candidates}
+            for key in dict.fromkeys(ids):
+                if key not in free:
+                    say(f"{key}: not adopted, it is under way: run the campaign", err=True)
         adopted = _adopt(campaign, candidates, found, ledger, options["base_url"], variables)
     return _tell(adopted, candidates)
+
+
+def _named(jobs: Sequence[Job], ids: Sequence[str]) -> Sequence[Job]:
+    """The jobs of these ids, in their order. Raises UsageError for an id that none has."""
+    from manifest_runner.runner.adopt import Picked
+
+    wanted = dict.fromkeys(ids, -1)
+    for place, job in enumerate(jobs):
+        if job.external_task_id in wanted:
+            wanted[job.external_task_id] = place
+    if unknown := [key for key, place in wanted.items() if place < 0]:
+        raise UsageError(f"The manifest has no job {unknown[0]!r}.", mend="Adopt jobs that it names.")
+    return Picked(jobs, wanted.values())
 
 
 def _adopt(  # noqa: PLR0917 - called once, in this order
@@ -77,7 +96,7 @@ def _adopt(  # noqa: PLR0917 - called once, in this order
         async with AvatarClient(service.base_url, service.credentials) as client:
             return await adopt(
                 candidates,
-                found.media,
+                found.of,
                 ledger=ledger,
                 client=client,
                 rates=DEFAULT_RATES,
@@ -96,7 +115,7 @@ def _tell(adopted: Sequence[Adopted], candidates: Sequence[Job]) -> int:
         task = one.tasks[-1]
         created = f", created {utc_text(task.created_at)}" if task.created_at else ""
         attempts = f", {len(one.tasks)} attempts" if len(one.tasks) > 1 else ""
-        say(f"{one.job.external_task_id}: task {task.task_id}, {task.status}{created}{attempts}")
+        say(f"{one.external_task_id}: task {task.task_id}, {task.status}{created}{attempts}")
     missing = len(candidates) - len(adopted)
     nothing = f"; for {missing} the account has no task that the ledger does not know" if missing else ""
     said = f"{len(adopted)} adopted{nothing}"

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
 
-from manifest_runner.cli.campaign import Campaign, notices
-from manifest_runner.cli.terminal import say
+from manifest_runner.cli.campaign import Campaign
 from manifest_runner.errors import Interrupted
 from manifest_runner.models import ServiceName, Units, units_text
 
 if TYPE_CHECKING:
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.plan import Plan
 
 
-def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, yes: bool) -> None:
+def ask_first(campaign: Campaign, plan: Plan, committed: Units, *, yes: bool) -> None:
     """On a terminal, before something that costs money is sent: what, about how much, and whether it shall be.
 
     `committed` is what the campaign has spent or holds back so far.
     """
     manifest = campaign.manifest
-    sending = [step for step in steps if step.action.costs]
-    for line in notices(manifest):
-        say(line, err=True)
+    sending = sum(count for action, count in plan.counts.items() if action.costs)
     if yes or not sending or manifest.service.name is ServiceName.SANDBOX or not sys.stdin.isatty():
         return
     budget = (
@@ -34,17 +29,13 @@ def ask_first(campaign: Campaign, steps: Sequence[Step], committed: Units, *, ye
         if manifest.budget_units is not None
         else "no budget"
     )
-    count = f"{len(sending)} video{'' if len(sending) == 1 else 's'}"
+    count = f"{sending} video{'' if sending == 1 else 's'}"
     where = f"{manifest.service.name} (paid)"
-    if not click.confirm(f"Send {count} to {where} for {cost_range(steps)} ({budget})?", err=True):
+    if not click.confirm(f"Send {count} to {where} for {cost_range(plan)} ({budget})?", err=True):
         raise Interrupted("Nothing was sent.", mend="The jobs stay as they are.")
 
 
-def cost_range(steps: Sequence[Step]) -> str:
+def cost_range(plan: Plan) -> str:
     """`about 2.8 to 4.4 units`, of everything that the plan may send."""
-    costs = [step.estimate for step in steps if step.estimate]
-    low, high = (
-        units_text(sum(units, Decimal(0)))
-        for units in ((cost.low for cost in costs), (cost.high for cost in costs))
-    )
+    low, high = units_text(plan.low), units_text(plan.high)
     return f"about {high} units" if low == high else f"about {low} to {high} units"

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from manifest_runner.errors import ManifestError, NeedsPerson, UsageError
-from manifest_runner.models import Manifest, Problem, ServiceName, quantity_from
+from manifest_runner.models import Job, Manifest, Problem, ServiceName, quantity_from
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from manifest_runner.cli.noticing import Noticed
     from manifest_runner.media import Preflight
-    from manifest_runner.runner.plan import Step
-
-MOST_WARNINGS = 5  # told one by one
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class SlotsNumber(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.5
+    """How many tasks at once: a number, or `auto`."""
+
+    name = "slots"
+    _number = click.IntRange(1, 1000)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["auto"]:
+        if value == "auto":
+            return "auto"
+        number: int = self._number.convert(value, param, ctx)
+        return number
 
 
 class DecimalText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.5
@@ -52,7 +64,12 @@ def campaign_options(command: F) -> F:
                 help="Which service renders: kling costs money, sandbox is local and free.",
             ),
             click.option("--base-url", metavar="URL", help="Another address of the service."),
-            click.option("--concurrency", type=click.IntRange(1, 1000), help="Tasks at once at the service."),
+            click.option(
+                "--concurrency",
+                type=SlotsNumber(),
+                metavar="N|auto",
+                help="Tasks at once at the service; auto: as many as the account turns out to take.",
+            ),
             click.option(
                 "--budget-units", type=DecimalText(), metavar="UNITS", help="Stop before this is passed."
             ),
@@ -95,7 +112,7 @@ def load_campaign(
     campaign: str | None,
     service: str | None,
     base_url: str | None,
-    concurrency: int | None,
+    concurrency: int | Literal["auto"] | None,
     budget_units: Decimal | None,
     output: str | None,
     ledger: Path | None,
@@ -150,32 +167,64 @@ def media_options(command: F) -> F:
     )(command)
 
 
-def look_at_media(
-    manifest: Manifest, *, quiet: bool, remote_service: bool, skip_urls: bool = False, previews: bool = False
-) -> Preflight:
-    """Probe every job's media, with a bar on a terminal; what is found is kept for the next command.
+@contextmanager
+def media_on_the_way(
+    manifest: Manifest,
+    *,
+    quiet: bool,
+    remote_service: bool,
+    skip_urls: bool = False,
+    previews: bool = False,
+    noticed: Noticed | None = None,
+) -> Iterator[tuple[Preflight, Iterator[Job]]]:
+    """What is known of the jobs' media, and the jobs themselves, which are looked at while they pass by: a large sheet
+    is gone through once, whatever else is done with its rows. With a bar on a terminal; what is found is kept for the
+    next command.
 
     `previews`: what only a preview shows (where the mouth is) counts as well.
     """
     from tqdm import tqdm
 
-    from manifest_runner.media import open_cache, preflight
+    from manifest_runner.media import looking, open_cache
 
+    jobs = noticed.over(manifest.jobs) if noticed else manifest.jobs
     with (
         tqdm(
             total=len(manifest.jobs), desc="Checking media", unit="job", disable=quiet or None, leave=False
         ) as bar,
         open_cache() as cache,
-    ):
-        return preflight(
-            manifest.jobs,
+        looking(
             manifest.folder,
-            progress=lambda count: advance(bar, count),
             remote_service=remote_service,
             look_at_urls=not skip_urls,
             previews=previews,
             cache=cache,
-        )
+        ) as found,
+    ):
+        yield found, found.over(jobs, lambda count: advance(bar, count))
+
+
+def look_at_media(
+    manifest: Manifest,
+    *,
+    quiet: bool,
+    remote_service: bool,
+    skip_urls: bool = False,
+    previews: bool = False,
+    noticed: Noticed | None = None,
+) -> Preflight:
+    """The same in a pass of its own."""
+    with media_on_the_way(
+        manifest,
+        quiet=quiet,
+        remote_service=remote_service,
+        skip_urls=skip_urls,
+        previews=previews,
+        noticed=noticed,
+    ) as (found, jobs):
+        for _ in jobs:
+            pass
+    return found
 
 
 @contextmanager
@@ -197,92 +246,8 @@ def problems_kept(campaign: Campaign) -> Iterator[None]:
     forget_problems(campaign.out)
 
 
-def warning_lines(found: Preflight, steps: Sequence[Step] | None = None) -> list[str]:
-    """What is strange about media, and taken: each where there are few, counted by kind where there are many.
-
-    With `steps`, of the jobs that they send: what is done is done.
-    """
-    warnings = found.warnings
-    if steps is not None:
-        sent = {step.external_task_id for step in steps if step.action.costs}
-        warnings = tuple(warning for warning in warnings if warning.job in sent)
-    if len(warnings) <= MOST_WARNINGS:
-        return [f"Note: {warning}" for warning in warnings]
-    counted = Counter(warning.kind for warning in warnings)
-    first = {warning.kind: warning for warning in reversed(warnings)}
-    return [
-        f"Note: {count:,} rows: {kind} (the first: {first[kind]})" for kind, count in counted.most_common()
-    ]
-
-
 def advance(bar: Any, count: int) -> None:
     bar.update(count)
-
-
-def notices(manifest: Manifest) -> list[str]:
-    """What is allowed in a manifest, and may still not be meant."""
-    lines = []
-    if manifest.made_ids:
-        rows = f"{manifest.made_ids} job{' has' if manifest.made_ids == 1 else 's have'}"
-        lines.append(
-            f"{rows} no external_task_id: the id is made from what the job asks for, so a row that is edited is a "
-            "new job, and paid as one. Give the rows ids to be asked first."
-        )
-    lines += _voice_notices(manifest)
-    outside = _files_outside(manifest)
-    if outside:
-        more = f" and {len(outside) - 1} more" if len(outside) > 1 else ""
-        lines.append(
-            f"{outside[0]}{more}: outside the manifest's folder. What the manifest names is sent to the service; look "
-            "whether all of it is meant to be, when the manifest is not your own."
-        )
-    return lines
-
-
-def _voice_notices(manifest: Manifest) -> list[str]:
-    """Texts that their voice can hardly speak."""
-    lines = []
-    for language, voice, chinese in (("zh", "a Chinese", False), ("en", "an English", True)):
-        strange = [
-            job
-            for job in manifest.jobs
-            if job.speech is not None
-            and job.speech.voice_language == language
-            and is_chinese(job.speech.text) is chinese
-        ]
-        if strange:
-            rows = f"{len(strange)} row{' has' if len(strange) == 1 else 's have'}"
-            text = "a Chinese text" if chinese else "a text without a Chinese sign"
-            lines.append(
-                f"{rows} {text} for {voice} voice (the first: {strange[0].where('speech')}): look whether "
-                "voice_language is meant."
-            )
-    return lines
-
-
-def is_chinese(text: str) -> bool:
-    """Whether there is a Chinese sign in it."""
-    return any("\u3400" <= sign <= "\u9fff" or "\U00020000" <= sign <= "\U0003347f" for sign in text)
-
-
-def _files_outside(manifest: Manifest) -> list[str]:
-    """The media files that the manifest names in other places than its own folder, each once."""
-    from manifest_runner.errors import MediaError
-    from manifest_runner.media import FileSource, parse_reference
-
-    found = {}
-    named = dict.fromkeys(
-        reference
-        for job in manifest.jobs
-        for reference in (job.image, job.sound_file)
-        if reference is not None
-    )
-    for reference in named:
-        with suppress(MediaError):  # told with the media's own problems
-            source = parse_reference(reference)
-            if isinstance(source, FileSource) and source.outside(manifest.folder):
-                found[source.label] = True
-    return list(found)
 
 
 @contextmanager

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -17,12 +15,14 @@ from manifest_runner.cli.campaign import (
     Campaign,
     advance,
     load_campaign,
-    look_at_media,
+    media_on_the_way,
     problems_kept,
-    warning_lines,
 )
+from manifest_runner.cli.events import STANDARD_OUTPUT, events_out, log_json_option
+from manifest_runner.cli.listening import Callbacks, callbacks_of, listening_options
+from manifest_runner.cli.noticing import Noticed, warning_lines
 from manifest_runner.cli.service import account_of, environment, is_elsewhere, open_service
-from manifest_runner.cli.telling import altered, tell
+from manifest_runner.cli.telling import altered, expectations, tell, telling_events
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import Interrupted, LedgerError, ManifestRunnerError
 from manifest_runner.models import units_text
@@ -31,12 +31,23 @@ if TYPE_CHECKING:
     from manifest_runner.ledger import Ledger
     from manifest_runner.runner.conduct import Outcome
     from manifest_runner.runner.decide import Retry
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.log_json import JsonLog
+    from manifest_runner.runner.plan import Plan
     from manifest_runner.runner.run import RunOptions, Service
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-RUN_OPTIONS = ("create_timeout", "task_timeout", "same_account", "take_over", "yes", "as_json")
+RUN_OPTIONS = (
+    "create_timeout",
+    "task_timeout",
+    "same_account",
+    "take_over",
+    "yes",
+    "as_json",
+    "log_json",
+    "callback_url",
+    "listen",
+)
 
 
 def run_options(command: F) -> F:
@@ -75,6 +86,8 @@ def run_options(command: F) -> F:
             click.option(
                 "--json", "as_json", is_flag=True, help="Print report.json to standard output at the end."
             ),
+            log_json_option,
+            listening_options,
         )
     ):
         command = decorate(command)
@@ -86,64 +99,123 @@ def carry(
     *,
     retry: Sequence[Retry] = (),
     retry_ids: Sequence[str] = (),
-    choose: Callable[[Sequence[Step]], Sequence[Step]] | None = None,
+    choose: Callable[[Plan], Plan] | None = None,
+    sends: bool = True,
 ) -> int:
     """Plan the campaign that the command's `options` name, carry the plan out (or what `choose` takes of it), and
-    return the exit code."""
+    return the exit code. `sends`: jobs may be sent by it."""
     flags = {name: options.pop(name) for name in RUN_OPTIONS}
     campaign = load_campaign(
         **options
     )  # a manifest that is wrong is told of before the rest is even imported
 
     from manifest_runner.ledger import open_ledger, queries
+    from manifest_runner.runner.survey import enrol
+
+    manifest, variables = campaign.manifest, environment()
+    callbacks = callbacks_of(
+        manifest,
+        options["base_url"],
+        variables,
+        callback_url=flags["callback_url"],
+        listen=flags["listen"],
+        sends=sends,
+    )
+    account = account_of(manifest, options["base_url"], variables)
+    remote = is_elsewhere(manifest, options["base_url"], variables)
+    with (
+        events_out(flags["log_json"]) as events,
+        open_ledger(campaign.ledger, account=account, take_over=flags["take_over"]) as ledger,
+    ):
+        plan, noticed = _planned(
+            campaign, ledger, retry, retry_ids, remote_service=remote, quiet=flags["as_json"]
+        )
+        strange = altered(plan)
+        enrol(ledger, manifest.campaign, manifest.jobs, plan)
+        chosen = choose(plan) if choose else plan
+        for line in [*noticed, *callbacks.notes]:
+            say(line, err=True)
+        committed = ledger.read(queries.spend, manifest.campaign).committed
+        ask_first(campaign, chosen, committed, yes=flags["yes"])
+        how = _how(flags, callbacks)
+        opening = open_service(campaign, options["base_url"], variables, callbacks)
+        with telling_events(events, campaign, chosen, ledger, gauges=how.gauges, account=account) as log:
+            outcome = work(campaign, chosen, ledger, how, opening, log=log.log)
+            outcome.problems += strange
+            log.exit_code = tell(
+                campaign,
+                ledger,
+                account,
+                outcome,
+                as_json=flags["as_json"],
+                events_there=flags["log_json"] == STANDARD_OUTPUT,
+            )
+        return log.exit_code
+
+
+def _planned(
+    campaign: Campaign,
+    ledger: Ledger,
+    retry: Sequence[Retry],
+    retry_ids: Sequence[str],
+    *,
+    remote_service: bool,
+    quiet: bool,
+) -> tuple[Plan, list[str]]:
+    """The plan, and what is to be said of the manifest. Warnings about media are said here."""
+    from manifest_runner.runner.survey import survey
+
+    manifest = campaign.manifest
+    noticed = Noticed(manifest)
+    # What URLs lead to is for `validate`, `plan` and `rehearse` to say: here it would keep paid results waiting.
+    with (
+        media_on_the_way(
+            manifest, quiet=quiet, remote_service=remote_service, skip_urls=True, noticed=noticed
+        ) as (found, jobs),
+        problems_kept(campaign),
+    ):
+        plan = ledger.read(
+            lambda connection: survey(
+                manifest, found, connection, campaign.out, retry=retry, retry_ids=retry_ids, jobs=jobs
+            )
+        )
+    for line in warning_lines(found, plan):
+        say(line, err=True)
+    return plan, noticed.lines()
+
+
+def _how(flags: dict[str, Any], callbacks: Callbacks) -> RunOptions:
+    from manifest_runner.runner.gauges import Gauges
     from manifest_runner.runner.run import RunOptions
-    from manifest_runner.runner.survey import enrol, survey
     from manifest_runner.service import Timeouts
 
-    how = RunOptions(
+    return RunOptions(
         timeouts=Timeouts(create_seconds=flags["create_timeout"]),
         task_timeout=flags["task_timeout"],
         same_account=flags["same_account"],
+        gauges=Gauges(),
+        callback_url=callbacks.url,
+        listen=callbacks.listen,
     )
-    variables = environment()
-    remote = is_elsewhere(campaign.manifest, options["base_url"], variables)
-    # What URLs lead to is for `validate`, `plan` and `rehearse` to say: here it would keep paid results waiting.
-    found = look_at_media(campaign.manifest, quiet=flags["as_json"], remote_service=remote, skip_urls=True)
-    account = account_of(campaign.manifest, options["base_url"], variables)
-    with open_ledger(campaign.ledger, account=account, take_over=flags["take_over"]) as ledger:
-        with problems_kept(campaign):
-            steps = ledger.read(
-                lambda connection: survey(
-                    campaign.manifest, found, connection, campaign.out, retry=retry, retry_ids=retry_ids
-                )
-            )
-        for line in warning_lines(found, steps):
-            say(line, err=True)
-        enrol(ledger, campaign.manifest.campaign, campaign.manifest.jobs, steps)
-        chosen = choose(steps) if choose else steps
-        committed = ledger.read(queries.spend, campaign.manifest.campaign).committed
-        ask_first(campaign, chosen, committed, yes=flags["yes"])
-        opening = open_service(campaign, options["base_url"], variables)
-        outcome = work(campaign, chosen, ledger, how, opening)
-        outcome.problems += altered(steps)
-        return tell(campaign, ledger, account, outcome, as_json=flags["as_json"])
 
 
 def work(
     campaign: Campaign,
-    steps: Sequence[Step],
+    plan: Plan,
     ledger: Ledger,
     how: RunOptions,
     opening: AbstractContextManager[Service],
+    *,
+    log: JsonLog | None = None,
 ) -> Outcome:
     """Carry the plan out at the service that `opening` gives, and write the captions that are missing.
 
     The service is not entered when there is nothing to do: then nobody is asked, and no sandbox started.
     """
-    outcome = _work(campaign, steps, ledger, how, opening)
+    outcome = _work(campaign, plan, ledger, how, opening, log=log)
     if not isinstance(outcome.stopped, Interrupted | LedgerError):
         try:
-            outcome.problems += _write_captions(campaign, ledger)
+            outcome.problems += _write_captions(campaign, plan, ledger)
         except ManifestRunnerError as error:  # the videos are here all the same, and are reported
             if outcome.stopped is None:
                 outcome.stopped = error
@@ -152,69 +224,72 @@ def work(
     return outcome
 
 
-def _write_captions(campaign: Campaign, ledger: Ledger) -> list[str]:
+def _write_captions(campaign: Campaign, plan: Plan, ledger: Ledger) -> list[str]:
+    if not plan.captioned:
+        return []
     from tqdm import tqdm
 
     from manifest_runner.runner.captions import caption_all
 
+    jobs = (plan.jobs[place] for place in plan.captioned)
     with tqdm(desc="Captions", unit="video", disable=None, leave=False) as bar:
-        return caption_all(
-            campaign.manifest.jobs, ledger, campaign.out, progress=lambda count: advance(bar, count)
-        )
+        return caption_all(jobs, ledger, campaign.out, progress=lambda count: advance(bar, count))
 
 
 def _work(
     campaign: Campaign,
-    steps: Sequence[Step],
+    plan: Plan,
     ledger: Ledger,
     how: RunOptions,
     opening: AbstractContextManager[Service],
+    *,
+    log: JsonLog | None,
 ) -> Outcome:
     from manifest_runner.runner.conduct import Outcome
-    from manifest_runner.runner.decide import Action
 
-    todo = [step for step in steps if step.action not in (Action.SKIP, Action.HOLD)]
-    if not todo:
+    if not _to_do(plan):
         return Outcome()
     try:
         with opening as service:
-            _announce(campaign, todo, service)
-            return asyncio.run(_with_progress(campaign, steps, ledger, service, how))
+            _announce(campaign, plan, service)
+            return asyncio.run(_with_progress(campaign, plan, ledger, service, how, log=log))
     except ManifestRunnerError as error:
         return Outcome(stopped=error)
 
 
 async def _with_progress(
-    campaign: Campaign, steps: Sequence[Step], ledger: Ledger, service: Service, how: RunOptions
+    campaign: Campaign, plan: Plan, ledger: Ledger, service: Service, how: RunOptions, *, log: JsonLog | None
 ) -> Outcome:
-    from dataclasses import replace
-
     from manifest_runner.runner.progress import Progress
     from manifest_runner.runner.run import carry_out
 
-    costs = [step.estimate for step in steps if step.estimate]
-    expected = sum((cost.high if cost.expected is None else cost.expected for cost in costs), Decimal(0))
-    progress = Progress(ledger, campaign.manifest.campaign, expected_units=expected)
-    showing = asyncio.create_task(progress.run())
+    progress = Progress(ledger, campaign.manifest.campaign, how.gauges, **expectations(campaign, plan))
+    showing = [asyncio.create_task(progress.run())]
+    if log is not None:
+        showing.append(asyncio.create_task(log.run()))
     try:
         return await carry_out(
-            campaign.manifest,
-            steps,
-            ledger=ledger,
-            service=service,
-            folder=campaign.out,
-            options=replace(how, received=progress.received),
+            campaign.manifest, plan, ledger=ledger, service=service, folder=campaign.out, options=how
         )
     finally:
-        showing.cancel()
-        await asyncio.gather(showing, return_exceptions=True)
+        for one in showing:
+            one.cancel()
+        await asyncio.gather(*showing, return_exceptions=True)
 
 
-def _announce(campaign: Campaign, todo: Sequence[Step], service: Service) -> None:
-    counts = Counter(step.action.value for step in todo)
+def _to_do(plan: Plan) -> dict[str, int]:
+    """How much of what the run does something about, in its order."""
+    from manifest_runner.runner.decide import UNDER_WAY, Action
+
+    doing = (*UNDER_WAY, Action.SEND)
+    return {action.value: plan.counts[action] for action in doing if plan.counts[action]}
+
+
+def _announce(campaign: Campaign, plan: Plan, service: Service) -> None:
+    counts = _to_do(plan)
     what = ", ".join(f"{count} to {action}" for action, count in counts.items())
     manifest = campaign.manifest
     where = "the sandbox (free)" if service.local else f"{manifest.service.name} at {service.base_url}"
     budget = f", budget {units_text(manifest.budget_units)}" if manifest.budget_units is not None else ""
-    cost = f", {cost_range(todo)}{budget}" if counts["send"] else ""
+    cost = f", {cost_range(plan)}{budget}" if "send" in counts else ""
     say(f"{manifest.campaign} on {where}: {what}{cost}.", err=True)

@@ -11,25 +11,13 @@ from manifest_runner.models import Job, JobState, Manifest, Units, units_text
 
 if TYPE_CHECKING:
     from manifest_runner.ledger import JobRecord
-    from manifest_runner.media import Preflight
     from manifest_runner.runner.forecast import Forecast, Rehearsed
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.plan import Plan
 
 BAD_MEDIA = 1201  # the service's code for a parameter that it can't use
 
 
-def plan_of_a_real_run(manifest: Manifest, found: Preflight) -> list[Step]:
-    """What a run would send whose ledger knows nothing yet, in its order. The real ledger is not asked."""
-    from manifest_runner.media import DEFAULT_RATES
-    from manifest_runner.runner.plan import make_plan
-
-    usable = [job for job in manifest.jobs if job.external_task_id in found.media]
-    return make_plan(usable, found.media, {}, rates=DEFAULT_RATES)
-
-
-def forecast_of(
-    steps: list[Step], records: Mapping[str, JobRecord], manifest: Manifest, folder: Path
-) -> Forecast:
+def forecast_of(plan: Plan, records: Mapping[str, JobRecord], manifest: Manifest, folder: Path) -> Forecast:
     """The forecast from the plan of a real run and from what the rehearsal's ledger has; previews lie in `folder`."""
     from manifest_runner.runner.forecast import forecast
 
@@ -39,7 +27,7 @@ def forecast_of(
         one = _rehearsed(job, record, folder) if record is not None else None
         if one is not None:
             known[job.external_task_id] = one
-    return forecast(steps, known, manifest.budget_units)
+    return forecast(plan, known, manifest.budget_units)
 
 
 def _rehearsed(job: Job, record: JobRecord, folder: Path) -> Rehearsed | None:

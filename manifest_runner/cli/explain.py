@@ -30,7 +30,7 @@ def command(external_task_id: str, as_json: bool, **options: Any) -> int:
 
     campaign = load_campaign(**options)
     with open_for_reading(campaign.ledger) as connection:
-        key = queries.later_attempts(connection).get(external_task_id, external_task_id)
+        key = queries.later_attempts(connection, [external_task_id]).get(external_task_id, external_task_id)
         record = queries.job(connection, key)
         if record is None:
             raise UsageError(
@@ -38,11 +38,7 @@ def command(external_task_id: str, as_json: bool, **options: Any) -> int:
                 mend="It knows the jobs of the manifests that were run with it: look at `manifest-runner plan`.",
             )
         events = queries.events_of(connection, key)
-        spoken = [
-            speech
-            for speech in speeches.speeches_of(connection, record.campaign)
-            if speech.external_task_id == key
-        ]
+        spoken = speeches.speeches_for(connection, [key])
     if as_json:
         say(json.dumps([event_value(event) for event in events], indent=2))
     else:

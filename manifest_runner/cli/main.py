@@ -19,6 +19,7 @@ COMMANDS = (
     "rehearse",
     "run",
     "retry",
+    "listen",
     "adopt",
     "status",
     "report",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from decimal import Decimal
+from itertools import chain, islice
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,19 +15,19 @@ from manifest_runner.cli.campaign import (
     campaign_options,
     ledger_if_any,
     load_campaign,
-    look_at_media,
+    media_on_the_way,
     media_options,
-    notices,
     problems_kept,
-    warning_lines,
 )
+from manifest_runner.cli.noticing import Noticed, warning_lines
 from manifest_runner.cli.service import account_of, environment, is_elsewhere
 from manifest_runner.cli.terminal import say
 from manifest_runner.models import units_text
 
 if TYPE_CHECKING:
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.plan import Plan, Step
 
+LINES_AT_ONCE = 200
 SIGNS = {"send": "+", "resolve": "?", "watch": "~", "fetch": "<", "restore": "=", "skip": " ", "hold": "!"}
 
 
@@ -39,85 +40,120 @@ SIGNS = {"send": "+", "resolve": "?", "watch": "~", "fetch": "<", "restore": "="
     type=click.Choice(["failed", "rejected", "expired", "changed"]),
     help="Plan to send these again, as new attempts that are paid anew. Can be given several times.",
 )
+@click.option(
+    "--all", "everything", is_flag=True, help="Show what is done as well, which is only counted else."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def command(retry: tuple[str, ...], as_json: bool, skip_urls: bool, **options: Any) -> int:
+def command(retry: tuple[str, ...], as_json: bool, everything: bool, skip_urls: bool, **options: Any) -> int:
     """Show what a run would do with each job of MANIFEST, and what it would cost. Sends nothing."""
     from manifest_runner.ledger import queries
     from manifest_runner.runner.decide import Retry
     from manifest_runner.runner.survey import survey
 
     campaign = load_campaign(**options)
+    manifest = campaign.manifest
     variables = environment()
-    remote = is_elsewhere(campaign.manifest, options["base_url"], variables)
-    found = look_at_media(campaign.manifest, quiet=as_json, remote_service=remote, skip_urls=skip_urls)
-    account = account_of(campaign.manifest, options["base_url"], variables)
-    with ledger_if_any(campaign.ledger, account) as connection, problems_kept(campaign):
-        steps = survey(
-            campaign.manifest, found, connection, campaign.out, retry=[Retry(kind) for kind in retry]
-        )
-        spent = queries.spend(connection, campaign.manifest.campaign).committed if connection else Decimal(0)
-    left = campaign.manifest.budget_units - spent if campaign.manifest.budget_units is not None else None
-    if as_json:
-        say(json.dumps(plan_value(campaign.manifest.campaign, account, steps, left), indent=2))
-        return 0
-    lines = [*plan_lines(steps), *budget_lines(steps, left), *warning_lines(found, steps)]
-    for line in [*lines, *notices(campaign.manifest)]:
-        say(line)
-    say(f"The service: {account}.")
+    remote = is_elsewhere(manifest, options["base_url"], variables)
+    account = account_of(manifest, options["base_url"], variables)
+    noticed = Noticed(manifest)
+    with ledger_if_any(campaign.ledger, account) as connection:
+        with (
+            media_on_the_way(
+                manifest, quiet=as_json, remote_service=remote, skip_urls=skip_urls, noticed=noticed
+            ) as (found, jobs),
+            problems_kept(campaign),
+        ):
+            kinds = [Retry(kind) for kind in retry]
+            plan = survey(manifest, found, connection, campaign.out, retry=kinds, jobs=jobs)
+        spent = queries.spend(connection, manifest.campaign).committed if connection else Decimal(0)
+        left = manifest.budget_units - spent if manifest.budget_units is not None else None
+        if as_json:
+            lines = plan_json(manifest.campaign, account, plan, left, everything=everything)
+        else:
+            lines = chain(
+                plan_lines(plan, everything=everything),
+                budget_lines(plan, left),
+                warning_lines(found, plan),
+                noticed.lines(),
+                [f"The service: {account}."],
+            )
+        while some := list(islice(lines, LINES_AT_ONCE)):
+            say("\n".join(some))
     return 0
 
 
-def plan_value(campaign: str, service: str, steps: Sequence[Step], left: Decimal | None) -> dict[str, Any]:
-    """The plan for `--json`; units are decimal text, and estimates."""
-    return {
+def plan_json(
+    campaign: str, service: str, plan: Plan, left: Decimal | None, *, everything: bool
+) -> Iterator[str]:
+    """The plan for `--json`, line by line; units are decimal text, and estimates.
+
+    `counts` are of all jobs; `steps` has those that are done only when `everything` is asked for.
+    """
+    value: dict[str, Any] = {
         "campaign": campaign,
         "service": service,
         "budget_units_left": units_text(max(left, Decimal(0))) if left is not None else None,
-        "counts": dict(Counter(step.action.value for step in steps)),
-        "units_estimated": _range(steps),
-        "steps": [
-            {
-                "external_task_id": step.external_task_id,
-                "action": step.action.value,
-                "why": step.why,
-                "changed": list(step.changed),
-                "output": step.output,
-                "fitting": _fitting(step),
-                "units_estimated": _likely(step),
-                "units_low": units_text(step.estimate.low) if step.estimate else None,
-                "units_high": units_text(step.estimate.high) if step.estimate else None,
-            }
-            for step in steps
-        ],
+        "counts": _counts(plan),
+        "units_estimated": {"low": units_text(plan.low), "high": units_text(plan.high)},
+        "steps": [],
+    }
+    head, _, end = json.dumps(value, indent=2).rpartition("[]")
+    yield f"{head}["
+    before = ""
+    for step in _shown(plan, everything=everything):
+        if before:
+            yield f"{before},"
+        before = indent(json.dumps(step_value(step), indent=2), "    ")
+    yield f"{before}\n  ]{end}" if before else f"  ]{end}"
+
+
+def step_value(step: Step) -> dict[str, Any]:
+    return {
+        "external_task_id": step.external_task_id,
+        "action": step.action.value,
+        "why": step.why,
+        "changed": list(step.changed),
+        "output": step.output,
+        "fitting": _fitting(step),
+        "units_estimated": _likely(step),
+        "units_low": units_text(step.estimate.low) if step.estimate else None,
+        "units_high": units_text(step.estimate.high) if step.estimate else None,
     }
 
 
-def plan_lines(steps: Sequence[Step]) -> list[str]:
-    """The plan for people: a line a job, then the sum."""
-    width = max((len(step.external_task_id) for step in steps), default=0)
-    lines = []
-    for step in steps:
-        lines.append(
-            f"{SIGNS[step.action]} {step.action.value:<7} {step.external_task_id:<{width}}  {_cost(step)}{step.why}"
-        )
-        lines += [f"{'':<10}{name}: {what}" for name, what in _fitting(step).items()]
-    counts = Counter(step.action.value for step in steps)
-    units = _range(steps)
-    lines.append(", ".join(f"{counts[action]} to {action}" for action in SIGNS if counts[action]) + ".")
-    lines.append(
-        f"Estimated cost of what is sent: {units['low']} to {units['high']} units (an estimate, not a bill)."
-        if counts["send"] or counts["resolve"]
-        else "Nothing would be sent: this run costs nothing."
+def plan_lines(plan: Plan, *, everything: bool = False) -> Iterator[str]:
+    """The plan for people: a line a job that is not done (or of `everything`), then the sum."""
+    width = plan.longest_id(everything=everything)
+    for step in _shown(plan, everything=everything):
+        yield f"{SIGNS[step.action]} {step.action.value:<7} {step.external_task_id:<{width}}  {_cost(step)}{step.why}"
+        yield from (f"{'':<10}{name}: {what}" for name, what in _fitting(step).items())
+    counted = _counts(plan).items()
+    yield (
+        ", ".join(f"{count:,} {'done' if action == 'skip' else f'to {action}'}" for action, count in counted)
+        + "."
     )
-    return lines
+    if any(action.costs and count for action, count in plan.counts.items()):
+        low, high = units_text(plan.low), units_text(plan.high)
+        yield f"Estimated cost of what is sent: {low} to {high} units (an estimate, not a bill)."
+    else:
+        yield "Nothing would be sent: this run costs nothing."
 
 
-def budget_lines(steps: Sequence[Step], left: Decimal | None) -> list[str]:
+def _counts(plan: Plan) -> dict[str, int]:
+    """Of each action that occurs."""
+    counts = {action.value: count for action, count in plan.counts.items()}
+    return {name: counts[name] for name in SIGNS if counts.get(name)}
+
+
+def _shown(plan: Plan, *, everything: bool) -> Iterator[Step]:
+    return plan.steps() if everything else plan.not_done()
+
+
+def budget_lines(plan: Plan, left: Decimal | None) -> list[str]:
     """What the budget says to it. `left` is what is not spent or held back yet; None without a budget."""
-    low, high = (Decimal(units) for units in _range(steps).values())
-    if left is None or high <= left:
+    if left is None or plan.high <= left:
         return []
-    surely, units = "will" if low > left else "may", units_text(max(left, Decimal(0)))
+    surely, units = "will" if plan.low > left else "may", units_text(max(left, Decimal(0)))
     return [f"The budget has {units} units left: the run {surely} stop before all of it is sent."]
 
 
@@ -139,9 +175,3 @@ def _likely(step: Step) -> str | None:
     return (
         units_text(step.estimate.expected) if step.estimate and step.estimate.expected is not None else None
     )
-
-
-def _range(steps: Sequence[Step]) -> dict[str, str]:
-    low = sum((step.estimate.low for step in steps if step.estimate), Decimal(0))
-    high = sum((step.estimate.high for step in steps if step.estimate), Decimal(0))
-    return {"low": units_text(low), "high": units_text(high)}

@@ -12,9 +12,8 @@ from manifest_runner.cli.campaign import (
     campaign_options,
     look_at_media,
     media_options,
-    notices,
-    warning_lines,
 )
+from manifest_runner.cli.noticing import Noticed, warning_lines
 from manifest_runner.cli.stage import ACCOUNT, Stage, records_of, sandbox_of, set_stage
 from manifest_runner.cli.terminal import say
 from manifest_runner.models import Job, JobState, Manifest, Problem
@@ -45,10 +44,16 @@ def command(*, take_over: bool, as_json: bool, skip_urls: bool, **options: Any) 
     from manifest_runner.ledger import open_ledger
 
     stage = set_stage(options)
+    noticed = Noticed(stage.manifest)
     found = look_at_media(
-        stage.manifest, quiet=as_json, remote_service=True, skip_urls=skip_urls, previews=True
+        stage.manifest,
+        quiet=as_json,
+        remote_service=True,
+        skip_urls=skip_urls,
+        previews=True,
+        noticed=noticed,
     )
-    for line in [*warning_lines(found), *notices(stage.manifest), *_unused(stage.manifest, options)]:
+    for line in [*warning_lines(found), *noticed.lines(), *_unused(stage.manifest, options)]:
         say(line, err=True)
     with open_ledger(stage.campaign.ledger, account=ACCOUNT, take_over=take_over) as ledger:
         outcome = _play(stage, found, ledger)
@@ -83,9 +88,13 @@ def _unused(manifest: Manifest, options: dict[str, Any]) -> list[str]:
 def _play(stage: Stage, found: Preflight, ledger: Ledger) -> Outcome:
     """Make what is not there yet as the rows are now, and everything else again that did not come to a video."""
     outcome = _play_once(stage, found, ledger)
-    if outcome.stopped is None and any(
-        record.state is JobState.DONE and record.changed and key in found.media
+    edited = {
+        key
         for key, record in records_of(ledger, stage.manifest.campaign).items()
+        if record.state is JobState.DONE and record.changed
+    }
+    if outcome.stopped is None and any(
+        found.of(job) is not None for job in stage.manifest.jobs if job.external_task_id in edited
     ):
         # Under way when it was interrupted, and edited since: first the earlier version came home.
         again = _play_once(stage, found, ledger)
@@ -108,19 +117,20 @@ def _play_once(stage: Stage, found: Preflight, ledger: Ledger) -> Outcome:
     manifest = stage.campaign.manifest
     records = records_of(ledger, manifest.campaign)
     jobs = with_places_of_their_own(manifest.jobs, records.values())
-    usable = replace(manifest, jobs=tuple(job for job in jobs if job.external_task_id in found.media))
-    steps = ledger.read(
+    usable = replace(manifest, jobs=tuple(job for job in jobs if found.of(job) is not None))
+    plan = ledger.read(
         lambda connection: survey(usable, found, connection, stage.campaign.out, retry=list(Retry))
     )
+    strange = altered(plan)
     unusable = _unusable(jobs, found.problems, records)
-    enrol(ledger, manifest.campaign, jobs, [*steps, *unusable])
+    enrol(ledger, manifest.campaign, jobs, plan, unusable)
     _note(ledger, unusable, records)
     sandbox = sandbox_of(stage.campaign.ledger, ledger.read(queries.ledger_id))
-    opening = open_rehearsal(sandbox, slots=manifest.concurrency)
+    opening = open_rehearsal(sandbox, slots=manifest.concurrency or 1)
     outcome = work(
-        replace(stage.campaign, manifest=usable), steps, ledger, RunOptions(task_timeout=WAITS), opening
+        replace(stage.campaign, manifest=usable), plan, ledger, RunOptions(task_timeout=WAITS), opening
     )
-    outcome.problems += altered(steps)
+    outcome.problems += strange
     return outcome
 
 

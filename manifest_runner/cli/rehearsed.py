@@ -16,7 +16,6 @@ from manifest_runner.cli.costing import (
     count,
     forecast_of,
     is_unknown_here,
-    plan_of_a_real_run,
     units_range,
 )
 from manifest_runner.cli.stage import ACCOUNT, Stage, records_of
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from manifest_runner.media import Preflight
     from manifest_runner.report.cards import Card, Material
     from manifest_runner.runner.conduct import Outcome
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.plan import Plan, Step
 
 PROBLEMS_SHOWN = 20
 
@@ -38,20 +37,22 @@ PROBLEMS_SHOWN = 20
 def tell_rehearsal(stage: Stage, found: Preflight, ledger: Ledger, outcome: Outcome, *, as_json: bool) -> int:
     """Write the reports and the page, say what they show, and return the exit code."""
     from manifest_runner.report.cards import Fate
+    from manifest_runner.runner.survey import plan_of_everything
 
     tell_stop(outcome)
     records = records_of(ledger, stage.manifest.campaign)
-    steps = plan_of_a_real_run(stage.manifest, found)
+    usable = [job for job in stage.manifest.jobs if found.of(job) is not None]
+    plan = plan_of_everything(usable, found)  # of a run whose ledger knows nothing: the real one is not asked
     money = cost_lines(
-        forecast_of(steps, records, stage.manifest, stage.campaign.out),
+        forecast_of(plan, records, stage.manifest, stage.campaign.out),
         stage.manifest.budget_units,
-        unusable=len(stage.manifest.jobs) - len(steps),
+        unusable=len(stage.manifest.jobs) - len(plan),
     )
     page: Path | None = None
     cards: list[Card] = []
     try:
         _write_reports(stage, found, ledger, as_json=as_json)
-        cards = _cards(stage, found, steps, records, quiet=as_json)
+        cards = _cards(stage, found, plan, records, quiet=as_json)
         page = _write_page(stage, cards, money)
     except NeedsPerson as error:  # the same full disk, perhaps, that the run met: both are told
         outcome.stopped = outcome.stopped or error
@@ -91,14 +92,14 @@ def _write_reports(stage: Stage, found: Preflight, ledger: Ledger, *, as_json: b
 def _cards(
     stage: Stage,
     found: Preflight,
-    steps: Sequence[Step],
+    real: Plan,
     records: Mapping[str, JobRecord],
     *,
     quiet: bool,
 ) -> list[Card]:
     from manifest_runner.report.cards import card_of
 
-    plan = {step.external_task_id: step for step in steps}
+    plan = {step.external_task_id: step for step in real.steps()}
     problems, warnings = _by_job(found.problems), _by_job(found.warnings)
     posters = _posters(stage, records, quiet=quiet)
     cards = []

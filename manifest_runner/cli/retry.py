@@ -15,7 +15,7 @@ from manifest_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from manifest_runner.runner.decide import Retry
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.plan import Plan, Step
 
 KINDS = ("failed", "rejected", "expired", "changed")
 
@@ -43,19 +43,22 @@ def command(*, ids: tuple[str, ...], **options: Any) -> int:
             mend="Give --failed, --rejected, --expired, --changed or --id ID.",
         )
 
-    def only_those(steps: Sequence[Step]) -> list[Step]:
-        named = {step.external_task_id for step in steps}
+    def only_those(plan: Plan) -> Plan:
+        named = plan.named(ids)
         if unknown := [key for key in ids if key not in named]:
             raise UsageError(f"The manifest has no job {unknown[0]!r}.", mend="Name jobs that it has.")
-        again = [step for step in steps if sent_again(step, chosen or list(Retry), ids)]
-        for key in ids:
-            if key not in {step.external_task_id for step in again}:
-                say(f"{key}: not sent again: {why_not(key, steps)}", err=True)
-        if again:
-            say("\n".join(plan_lines(again)), err=True)
-        elif not ids:
-            say("There is nothing of that kind to send again.", err=True)
-        return [*(step for step in steps if step.action in UNDER_WAY), *again] if again else []
+        kinds = chosen or list(Retry)
+        for key, step in ((key, named[key]) for key in ids):
+            if not sent_again(step, kinds, ids):
+                say(f"{key}: not sent again: {step.why}", err=True)
+        again = plan.only(lambda step: sent_again(step, kinds, ids))
+        if not again.counts.total():
+            if not ids:
+                say("There is nothing of that kind to send again.", err=True)
+            return again
+        for line in plan_lines(again):
+            say(line, err=True)
+        return plan.only(lambda step: step.action in UNDER_WAY or sent_again(step, kinds, ids))
 
     return carry(options, retry=chosen or list(Retry), retry_ids=ids, choose=only_those)
 
@@ -74,7 +77,3 @@ def sent_again(step: Step, kinds: Sequence[Retry], ids: Sequence[str]) -> bool:
     if state is JobState.DONE:
         return Retry.CHANGED in kinds or Retry.EXPIRED in kinds
     return state is not JobState.PENDING and Retry(state.value) in kinds
-
-
-def why_not(key: str, steps: Sequence[Step]) -> str:
-    return next(step.why for step in steps if step.external_task_id == key)

@@ -28,6 +28,12 @@ import click
     help="A task takes as long as at the real service, divided by this.",
 )
 @click.option(
+    "--previews/--no-previews",
+    default=True,
+    show_default=True,
+    help="Without them every task ends with the same tiny video, and nothing is rendered: for trials of load.",
+)
+@click.option(
     "--retention",
     type=click.FloatRange(0, min_open=True),
     default=30.0,
@@ -48,6 +54,7 @@ def command(port: int, retention: float, **options: Any) -> int:
     Its key is KLING_ACCESS_KEY and KLING_SECRET_KEY from the environment or a .env file, or a new one, which is
     printed with the address. With KLING_WEBHOOK_SECRET set, callbacks are signed.
     """
+    from manifest_runner.cli.listening import webhook_secrets
     from manifest_runner.cli.service import environment
     from manifest_runner.sandbox import SandboxSettings, new_key_pair
     from manifest_runner.sandbox.serve import serve
@@ -62,7 +69,7 @@ def command(port: int, retention: float, **options: Any) -> int:
         port=port,
         retention_days=retention,
         api_key=variables.get("KLING_API_KEY"),
-        webhook_secret=variables.get("KLING_WEBHOOK_SECRET"),
+        webhook_secret=next(iter(webhook_secrets(variables)), None),
         access_key=access_key,
         secret_key=secret_key,
         **options,

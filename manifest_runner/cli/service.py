@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifest_runner.cli.campaign import Campaign
+from manifest_runner.cli.listening import NO_CALLBACKS, Callbacks
 from manifest_runner.errors import UsageError
 from manifest_runner.models import Manifest, ServiceName
 
 if TYPE_CHECKING:
     from manifest_runner.runner.run import Service
 
+SANDBOX_SLOTS = 5  # of one that is started for a run which is to find out by itself
 SERVICE_HOSTS = ".klingai.com"
 FILE_ADDRESS = "KLING_BASE_URL in .env"
 KEYS = ("KLING_API_KEY", "KLING_ACCESS_KEY", "KLING_SECRET_KEY")
@@ -128,8 +130,14 @@ def account_of(manifest: Manifest, asked: str | None, variables: dict[str, str])
 
 
 @contextmanager
-def open_service(campaign: Campaign, asked: str | None, variables: dict[str, str]) -> Iterator[Service]:
-    """The service the manifest names; a sandbox without an address is started for this run."""
+def open_service(
+    campaign: Campaign, asked: str | None, variables: dict[str, str], callbacks: Callbacks = NO_CALLBACKS
+) -> Iterator[Service]:
+    """The service the manifest names; a sandbox without an address is started for this run.
+
+    It signs its callbacks with the account's secret, and posts to this machine only when the command line said so: a
+    manifest's own callback URLs may be anybody's.
+    """
     from manifest_runner.runner.run import Service
     from manifest_runner.service import credentials_from, key_fingerprint
 
@@ -142,7 +150,12 @@ def open_service(campaign: Campaign, asked: str | None, variables: dict[str, str
     if address is None:
         from manifest_runner.sandbox import start_sandbox
 
-        with start_sandbox(campaign.state / "sandbox", slots=manifest.concurrency) as sandbox:
+        with start_sandbox(
+            campaign.state / "sandbox",
+            slots=manifest.concurrency or SANDBOX_SLOTS,
+            webhook_secret=next(iter(callbacks.secrets), None),
+            allow_local_callbacks=callbacks.on_this_machine,
+        ) as sandbox:
             yield Service(
                 base_url=sandbox.base_url, credentials=credentials_from(sandbox.environment), local=True
             )

@@ -40,7 +40,9 @@ def set_stage(options: dict[str, Any]) -> Stage:
     ledger = options["ledger"] or _inside(campaign.state, f"{FOLDER}/ledger.sqlite3")
     _look_at_ledger(ledger, manifest.folder)
     # How many slots the account has is no reason to leave cores idle here.
-    concurrency = options["concurrency"] or max(manifest.concurrency, 2 * (os.cpu_count() or 1))
+    given = options["concurrency"]
+    busy = max(manifest.concurrency or 0, 2 * (os.cpu_count() or 1))
+    concurrency = given if isinstance(given, int) else busy
     return Stage(
         manifest=manifest,
         campaign=Campaign(

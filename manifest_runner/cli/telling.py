@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, TextIO, TypedDict
 
 from manifest_runner.cli.campaign import Campaign
 from manifest_runner.cli.terminal import say
-from manifest_runner.errors import NeedsPerson
-from manifest_runner.models import JobState
+from manifest_runner.errors import ManifestRunnerError, NeedsPerson
+from manifest_runner.models import JobState, Units
 
 if TYPE_CHECKING:
     from manifest_runner.ledger import Ledger
     from manifest_runner.runner.conduct import Outcome
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.gauges import Gauges
+    from manifest_runner.runner.log_json import JsonLog
+    from manifest_runner.runner.plan import Plan
 
 
-def tell(campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *, as_json: bool) -> int:
-    """Write the reports, say what happened, and return the exit code."""
+def tell(
+    campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *, as_json: bool, events_there: bool
+) -> int:
+    """Write the reports, say what happened, and return the exit code.
+
+    `events_there`: standard output is that of `--log-json`, and nothing else is written to it.
+    """
     from manifest_runner.ledger import queries
     from manifest_runner.media import DEFAULT_RATES
     from manifest_runner.report import collect, summary_lines, write_json, write_reports
@@ -42,8 +52,8 @@ def tell(campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *, 
         if as_json:
             write_json(report, sys.stdout)
         else:
-            say("\n".join(summary_lines(report, files)))
-    say(calls_line(outcome, unfinished), err=as_json)
+            say("\n".join(summary_lines(report, files)), err=events_there)
+    say(calls_line(outcome, unfinished), err=as_json or events_there)
     tell_problems(outcome)
     return exit_code(outcome, unfinished)
 
@@ -60,18 +70,61 @@ def tell_problems(outcome: Outcome) -> None:
         say(f"! {problem}", err=True)
 
 
-def altered(steps: Sequence[Step]) -> list[str]:
+def altered(plan: Plan) -> list[str]:
     """What is to be said of videos that are done, but no longer the files that were fetched."""
     from manifest_runner.runner.decide import Action
 
     return [
         f"{step.external_task_id}: {step.why}"
-        for step in steps
-        if step.action is Action.HOLD
-        and step.record is not None
-        and step.record.state is JobState.DONE
-        and not step.changed
+        for step in plan.steps(Action.HOLD)
+        if step.record is not None and step.record.state is JobState.DONE and not step.changed
     ]
+
+
+class Expectations(TypedDict):
+    """What a run means to send, for whoever shows how far it is."""
+
+    expected_units: Units
+    expected_seconds: Decimal | None
+    budget: Units | None
+
+
+def expectations(campaign: Campaign, plan: Plan) -> Expectations:
+    return {
+        "expected_units": plan.expected,
+        "expected_seconds": plan.seconds,
+        "budget": campaign.manifest.budget_units,
+    }
+
+
+@dataclass(slots=True)
+class Telling:
+    """The log of a run's events, if there is one, and what the run is to end with."""
+
+    log: JsonLog | None
+    exit_code: int = 1  # a bug, as long as nothing else is known
+
+
+@contextmanager
+def telling_events(
+    out: TextIO | None, campaign: Campaign, plan: Plan, ledger: Ledger, *, gauges: Gauges, account: str
+) -> Iterator[Telling]:
+    """The log begins with the run; with its end the exit code is told, whatever ended it."""
+    from manifest_runner.runner.log_json import JsonLog
+
+    expected = expectations(campaign, plan)
+    log = (
+        JsonLog(ledger, campaign.manifest.campaign, out, gauges, **expected, service=account) if out else None
+    )
+    telling = Telling(log)
+    try:
+        yield telling
+    except ManifestRunnerError as error:
+        telling.exit_code = error.exit_code
+        raise
+    finally:
+        if log is not None:
+            log.finish(telling.exit_code)
 
 
 def calls_line(outcome: Outcome, unfinished: int) -> str:

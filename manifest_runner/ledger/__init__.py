@@ -3,7 +3,17 @@
 All SQL of the runner is in this package.
 """
 
-from manifest_runner.ledger import adoption, enrolment, ownership, queries, results, speeches, writes
+from manifest_runner.ledger import (
+    adoption,
+    enrolment,
+    flight,
+    limits,
+    ownership,
+    queries,
+    results,
+    speeches,
+    writes,
+)
 from manifest_runner.ledger.connection import RESTORE, open_for_reading
 from manifest_runner.ledger.ledger import Ledger, open_ledger
 from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner, SpeechRecord
@@ -18,6 +28,8 @@ __all__ = [
     "SpeechRecord",
     "adoption",
     "enrolment",
+    "flight",
+    "limits",
     "open_for_reading",
     "open_ledger",
     "ownership",

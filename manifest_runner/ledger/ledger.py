@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -52,13 +50,17 @@ class Ledger:
         Raises LedgerError when the file can't be written: from then on every write is refused, and what the service
         still answers is kept in the rescue journal.
         """
-        return await asyncio.wrap_future(self._submit(do, *args, **kwargs))
+        return await self._writer.submit_from_loop(
+            partial(_call, do, args, kwargs), partial(self._rescue.keep, do, args, kwargs)
+        )
 
     def write_now(
         self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """The same for callers that have no event loop."""
-        return self._submit(do, *args, **kwargs).result()
+        return self._writer.submit(
+            partial(_call, do, args, kwargs), partial(self._rescue.keep, do, args, kwargs)
+        ).result()
 
     def read(
         self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -67,17 +69,11 @@ class Ledger:
         with ledger_errors(self.path):
             return do(self._reader, *args, **kwargs)
 
-    def _submit(
-        self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> Future[T]:
-        future = self._writer.submit(lambda connection: do(connection, *args, **kwargs))
 
-        def keep(done: Future[T]) -> None:
-            if not done.cancelled() and isinstance(done.exception(), LedgerError):
-                self._rescue.keep(do, args, kwargs)
-
-        future.add_done_callback(keep)
-        return future
+def _call(
+    do: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any], connection: sqlite3.Connection
+) -> T:
+    return do(connection, *args, **kwargs)
 
 
 @contextmanager

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
 
 from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner
-from manifest_runner.ledger.speeches import speeches_of
 from manifest_runner.models import JobState, Units, attempt_id
 
 CHUNK = 500  # jobs read at once: memory does not grow with the campaign
@@ -27,6 +29,11 @@ class Spend:
     def committed(self) -> Units:
         """What a budget must count: the known and the worst case of the rest."""
         return self.deducted + self.reserved
+
+
+def file_of(connection: sqlite3.Connection) -> Path:
+    """Where the ledger lies."""
+    return Path(connection.execute("PRAGMA database_list").fetchone()["file"])
 
 
 def account(connection: sqlite3.Connection) -> str | None:
@@ -77,15 +84,85 @@ def jobs(connection: sqlite3.Connection, campaign: str) -> Iterator[JobRecord]:
             yield JobRecord.from_row(row, by_job.get(row["external_task_id"], ()))
 
 
-def claimed_elsewhere(connection: sqlite3.Connection, campaign: str) -> dict[str, str]:
-    """The ids that other campaigns in this ledger have, and whose they are."""
-    rows = connection.execute("SELECT external_task_id, campaign FROM jobs WHERE campaign != ?", (campaign,))
-    return {row["external_task_id"]: row["campaign"] for row in rows}
+def jobs_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, JobRecord]:
+    """These jobs, as far as the ledger knows them, each with its attempts."""
+    rows = connection.execute(
+        "SELECT * FROM jobs WHERE external_task_id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+    ).fetchall()
+    by_job = _attempts_by_job(connection, [row["external_task_id"] for row in rows])
+    return {
+        row["external_task_id"]: JobRecord.from_row(row, by_job.get(row["external_task_id"], ()))
+        for row in rows
+    }
 
 
-def later_attempts(connection: sqlite3.Connection) -> dict[str, str]:
-    """The ids that second and later attempts were sent with, and whose jobs they are."""
-    rows = connection.execute("SELECT attempt_id, external_task_id FROM attempts WHERE number > 1")
+class Brief(NamedTuple):
+    """What tells whether there is anything to do about a job."""
+
+    external_task_id: str
+    campaign: str
+    state: str
+    file: str | None
+    watermark_file: str | None
+    watermark: int
+    bytes: int | None
+    listed: int  # whether the ledger has it on the manifest's list, or may forget it
+    parts: (
+        str | None
+    )  # what it was made from, as JSON; None where older versions did not write of which attempt
+
+
+def briefs(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Brief]:
+    """These jobs in brief, whatever campaign has them."""
+    cursor = connection.cursor()
+    cursor.row_factory = None  # plain tuples: there may be very many
+    rows = cursor.execute(
+        "SELECT j.external_task_id, campaign, state, file, watermark_file, watermark, bytes,"
+        " listed OR state = 'pending', fingerprint_parts"
+        " FROM jobs j LEFT JOIN attempts a ON a.attempt_id = j.current AND a.external_task_id = j.external_task_id"
+        " WHERE j.external_task_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(ids),),
+    )
+    return {row[0]: Brief._make(row) for row in rows}
+
+
+def listed(connection: sqlite3.Connection, campaign: str) -> int:
+    """How many of the campaign's jobs are on the manifest's list, or may be forgotten."""
+    row = connection.execute(
+        "SELECT count(*) FROM jobs WHERE campaign = ? AND (listed = 1 OR state = 'pending')", (campaign,)
+    )
+    return int(row.fetchone()[0])
+
+
+def done_files(connection: sqlite3.Connection, campaign: str) -> Iterator[tuple[str, str | None, str | None]]:
+    """Each done job of the campaign, its video and its video with a watermark."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    yield from cursor.execute(
+        "SELECT external_task_id, file, watermark_file FROM jobs WHERE campaign = ? AND state = 'done'",
+        (campaign,),
+    )
+
+
+def perhaps_under_way(connection: sqlite3.Connection, campaign: str) -> list[str]:
+    """The campaign's jobs of which something may be at the service, in the manifest's order."""
+    rows = connection.execute(
+        "SELECT external_task_id FROM jobs WHERE campaign = ? AND (state IN ('submitting', 'running', 'rendered')"
+        " OR (state = 'pending' AND EXISTS"
+        " (SELECT 1 FROM attempts a WHERE a.external_task_id = jobs.external_task_id)))"
+        " ORDER BY position, external_task_id",
+        (campaign,),
+    )
+    return [row["external_task_id"] for row in rows]
+
+
+def later_attempts(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Those of these ids that second and later attempts were sent with, and whose jobs they are."""
+    rows = connection.execute(
+        "SELECT attempt_id, external_task_id FROM attempts WHERE number > 1"
+        " AND attempt_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(ids),),
+    )
     return {row["attempt_id"]: row["external_task_id"] for row in rows}
 
 
@@ -115,12 +192,6 @@ def unfinished(connection: sqlite3.Connection, campaign: str) -> int:
         (campaign,),
     )
     return int(row.fetchone()[0])
-
-
-def states(connection: sqlite3.Connection, campaign: str) -> dict[str, JobState]:
-    """Where each job of the campaign stands."""
-    rows = connection.execute("SELECT external_task_id, state FROM jobs WHERE campaign = ?", (campaign,))
-    return {row["external_task_id"]: JobState(row["state"]) for row in rows}
 
 
 def jobs_without_their_attempt(connection: sqlite3.Connection) -> list[str]:
@@ -157,35 +228,46 @@ def taken(connection: sqlite3.Connection, candidate: str) -> bool:
 
 
 def spend(connection: sqlite3.Connection, campaign: str) -> Spend:
-    """What the campaign has cost. Summed here as Decimal: SQLite's sum() would make floats of it."""
-    deducted, reserved, unknown = Decimal(0), Decimal(0), 0
-    rows = connection.execute(
-        "SELECT a.task_id, a.ended_at, a.units_deducted, a.units_reserved, j.state, a.number,"
-        " (SELECT max(number) FROM attempts b WHERE b.external_task_id = a.external_task_id) AS newest"
-        " FROM attempts a JOIN jobs j USING (external_task_id) WHERE j.campaign = ?",
-        (campaign,),
-    )
-    for row in rows:
-        in_flight = row["number"] == row["newest"] and JobState(row["state"]).in_flight
-        if row["units_deducted"] is not None:
-            deducted += Decimal(row["units_deducted"])
-        elif in_flight or (row["task_id"] is not None and row["ended_at"] is not None):
-            reserved += Decimal(row["units_reserved"])
-            unknown += 0 if in_flight else 1
-    for speech_record in speeches_of(connection, campaign):
-        deducted += speech_record.units_deducted or Decimal(0)
-        reserved += speech_record.units_reserved
+    """What the campaign has cost. Equal figures are counted by SQLite and summed here as Decimal: its own sum() would
+    make floats of them."""
+    sums = {"deducted": Decimal(0), "in flight": Decimal(0), "unknown": Decimal(0)}
+    unknown = 0
+    for row in connection.execute(_SPENT_ON_TASKS, (campaign,)):
+        sums[row["kind"]] += row["jobs"] * Decimal(row["units"])
+        unknown += row["jobs"] if row["kind"] == "unknown" else 0
+    deducted, reserved = sums["deducted"], sums["in flight"] + sums["unknown"]
+    for row in connection.execute(_SPENT_ON_SPEECH, (campaign,)):
+        deducted += row["texts"] * Decimal(row["units_deducted"] or 0)
+        reserved += row["texts"] * row["uncertain"] * Decimal(row["call_units"])
     return Spend(deducted=deducted, unknown_tasks=unknown, reserved=reserved)
 
 
-def _attempts_by_job(connection: sqlite3.Connection, ids: list[str]) -> dict[str, tuple[AttemptRecord, ...]]:
+_SPENT_ON_TASKS = """
+SELECT kind, units, count(*) AS jobs FROM (
+    SELECT coalesce(a.units_deducted, a.units_reserved) AS units, CASE
+        WHEN a.units_deducted IS NOT NULL THEN 'deducted'
+        WHEN j.state IN ('submitting', 'running') AND a.number =
+            (SELECT max(number) FROM attempts b WHERE b.external_task_id = a.external_task_id) THEN 'in flight'
+        WHEN a.task_id IS NOT NULL AND a.ended_at IS NOT NULL THEN 'unknown'
+    END AS kind
+    FROM jobs j JOIN attempts a USING (external_task_id) WHERE j.campaign = ?
+) WHERE kind IS NOT NULL GROUP BY kind, units
+"""
+_SPENT_ON_SPEECH = """
+SELECT units_deducted, call_units, calls - answers + figureless AS uncertain, count(*) AS texts
+FROM speeches WHERE campaign = ? GROUP BY units_deducted, call_units, uncertain
+"""
+
+
+def _attempts_by_job(
+    connection: sqlite3.Connection, ids: Sequence[str]
+) -> dict[str, tuple[AttemptRecord, ...]]:
     if not ids:
         return {}
-    marks = ", ".join("?" * len(ids))
     rows = connection.execute(
-        f"SELECT * FROM attempts WHERE external_task_id IN ({marks})"  # noqa: S608 - only question marks
+        "SELECT * FROM attempts WHERE external_task_id IN (SELECT value FROM json_each(?))"
         " ORDER BY external_task_id, number",
-        ids,
+        (json.dumps(ids),),
     ).fetchall()
     records = map(AttemptRecord.from_row, rows)
     return {key: tuple(group) for key, group in groupby(records, lambda record: record.external_task_id)}

@@ -17,6 +17,8 @@ from manifest_runner.models import JobState, Mode, ServiceStatus, Units, utc_fro
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_DECODER = json.JSONDecoder()
+
 
 def _as_runs_write_it(build: Callable[P, R]) -> Callable[P, R]:
     """Values that no run writes are told as what they are: a file that was changed, and no bug of ours."""
@@ -74,9 +76,9 @@ class AttemptRecord:
             external_task_id=row["external_task_id"],
             number=row["number"],
             fingerprint=row["fingerprint"],
-            fingerprint_parts=json.loads(row["fingerprint_parts"]),
+            fingerprint_parts=_parsed(row["fingerprint_parts"]),
             earlier_parts=json.loads(row["earlier_parts"]) if row["earlier_parts"] else None,
-            fitted=json.loads(row["fitted"]),
+            fitted=_parsed(row["fitted"]),
             intent_at=utc_from(row["intent_at"]),
             clock_skew=timedelta(seconds=row["clock_skew"]) if row["clock_skew"] is not None else None,
             sent_at=utc_from(row["sent_at"]),
@@ -143,8 +145,8 @@ class JobRecord:
             mode=Mode(row["mode"]),
             watermark=bool(row["watermark"]),
             output=row["output"],
-            tags=tuple(json.loads(row["tags"])),
-            vars=json.loads(row["vars"]),
+            tags=tuple(_parsed(row["tags"])),
+            vars=_parsed(row["vars"]),
             units_estimated=_decimal(row["units_estimated"]),
             queued_at=utc_from(row["queued_at"]),
             why=row["why"],
@@ -155,7 +157,7 @@ class JobRecord:
             fetched_at=_moment(row["fetched_at"]),
             listed=bool(row["listed"]),
             line=row["line"],
-            changed=tuple(json.loads(row["changed"])),
+            changed=tuple(_parsed(row["changed"])),
             current=row["current"],
             captions_file=row["captions_file"],
             attempts=tuple(attempts),
@@ -251,6 +253,13 @@ class Owner:
         return cls(
             host=row["host"], pid=row["pid"], since=utc_from(row["since"]), seen_at=_moment(row["seen_at"])
         )
+
+
+def _parsed(text: str) -> Any:
+    """A JSON column. Most are empty, of very many rows."""
+    if text == "{}":
+        return {}
+    return [] if text == "[]" else _DECODER.decode(text)
 
 
 def _moment(text: Any) -> datetime | None:

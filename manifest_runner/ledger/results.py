@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from manifest_runner.ledger.columns import paid_columns
 from manifest_runner.ledger.transitions import move
-from manifest_runner.ledger.writes import attempt_of
+from manifest_runner.ledger.writes import attempt_of, stand_of
 from manifest_runner.models import Job, JobState, utc_now, utc_text
 
 
@@ -47,25 +47,23 @@ def restored(connection: sqlite3.Connection, identity: str, job: Job, *, here: b
 
 def kept(connection: sqlite3.Connection, keeping: Keeping) -> None:
     """rendered -> done: the video is on disk, verified. From done or expired: fetched after all, or once more."""
-    attempt = attempt_of(connection, keeping.attempt_id)
+    now = utc_text(utc_now())
+    stand = stand_of(connection, keeping.attempt_id)
     move(
         connection,
-        attempt.external_task_id,
+        stand.external_task_id,
         JobState.DONE,
         f"the video is at {keeping.file}",
         attempt_id=keeping.attempt_id,
-    )
-    connection.execute(
-        "UPDATE jobs SET file = ?, watermark_file = ?, sha256 = ?, bytes = ?, fetched_at = ?"
-        " WHERE external_task_id = ?",
-        (
-            keeping.file,
-            keeping.watermark_file,
-            keeping.sha256,
-            keeping.bytes,
-            utc_text(utc_now()),
-            attempt.external_task_id,
-        ),
+        stands=stand.state,
+        columns={
+            "file": keeping.file,
+            "watermark_file": keeping.watermark_file,
+            "sha256": keeping.sha256,
+            "bytes": keeping.bytes,
+            "fetched_at": now,
+        },
+        at=now,
     )
     connection.execute(
         "UPDATE attempts SET video_seconds = ? WHERE attempt_id = ?",

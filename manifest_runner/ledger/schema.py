@@ -143,7 +143,20 @@ ALTER TABLE attempts ADD COLUMN fitted TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE jobs ADD COLUMN captions_file TEXT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+_VERSION_6 = """
+CREATE TABLE limits (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    campaign TEXT NOT NULL,
+    slots_limit INTEGER NOT NULL,
+    slots_used INTEGER NOT NULL,
+    why TEXT NOT NULL
+);
+
+CREATE INDEX speeches_by_job ON speeches (external_task_id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 """MIGRATIONS[n] brings a ledger of version n to version n + 1."""
 
 CURRENT_VERSION = len(MIGRATIONS)

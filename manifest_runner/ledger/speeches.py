@@ -7,8 +7,10 @@ text and voice is kept under a `key` and made once; an answer that was lost stay
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from json import dumps
 
 from manifest_runner.ledger.records import SpeechRecord
 from manifest_runner.ledger.transitions import IllegalTransition
@@ -20,8 +22,23 @@ def speech(connection: sqlite3.Connection, key: str) -> SpeechRecord | None:
     return SpeechRecord.from_row(row) if row else None
 
 
+def each_speech(connection: sqlite3.Connection, campaign: str) -> Iterator[SpeechRecord]:
+    """A campaign's texts one by one, in no order: there may be as many as it has jobs."""
+    rows = connection.execute("SELECT * FROM speeches WHERE campaign = ?", (campaign,))
+    return map(SpeechRecord.from_row, rows)
+
+
 def speeches_of(connection: sqlite3.Connection, campaign: str) -> list[SpeechRecord]:
     rows = connection.execute("SELECT * FROM speeches WHERE campaign = ? ORDER BY asked_at, key", (campaign,))
+    return [SpeechRecord.from_row(row) for row in rows]
+
+
+def speeches_for(connection: sqlite3.Connection, ids: Sequence[str]) -> list[SpeechRecord]:
+    """The texts that were first spoken for these jobs, in the order they were asked for."""
+    rows = connection.execute(
+        "SELECT * FROM speeches WHERE external_task_id IN (SELECT value FROM json_each(?)) ORDER BY asked_at, key",
+        (dumps(ids),),
+    )
     return [SpeechRecord.from_row(row) for row in rows]
 
 

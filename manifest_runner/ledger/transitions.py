@@ -6,9 +6,14 @@ Each move is a row in `events` too: when, from, to, why, request id, code. Nothi
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
 
 from manifest_runner.errors import ManifestRunnerError
 from manifest_runner.models import JobState, utc_now, utc_text
+
+_NONE: Mapping[str, object] = MappingProxyType({})
 
 PENDING, SUBMITTING, RUNNING = JobState.PENDING, JobState.SUBMITTING, JobState.RUNNING
 RENDERED, DONE, FAILED = JobState.RENDERED, JobState.DONE, JobState.FAILED
@@ -46,19 +51,19 @@ def move(
     attempt_id: str | None = None,
     code: int | None = None,
     request_id: str | None = None,
+    stands: JobState | None = None,
+    columns: Mapping[str, object] = _NONE,
+    at: str | None = None,
 ) -> JobState:
-    """Move a job, write the event, and return where it came from."""
-    row = connection.execute(
-        "SELECT state FROM jobs WHERE external_task_id = ?", (external_task_id,)
-    ).fetchone()
-    if row is None:
-        raise IllegalTransition(f"The ledger has no job {external_task_id!r}.")
-    came_from = JobState(row["state"])
+    """Move a job, write the event, and return where it came from.
+
+    `stands`: its state, where the caller has read it in this transaction. `columns` of the job are written with it.
+    `at`: the moment, where the caller has written it as text already.
+    """
+    came_from = state_of(connection, external_task_id) if stands is None else stands
     if to not in LEGAL[came_from]:
         raise IllegalTransition(f"Job {external_task_id!r} can't go from {came_from} to {to} ({why}).")
-    connection.execute(
-        "UPDATE jobs SET state = ?, why = ? WHERE external_task_id = ?", (to, why, external_task_id)
-    )
+    connection.execute(_update_of(*columns), (to, why, *columns.values(), external_task_id))
     record_event(
         connection,
         external_task_id,
@@ -68,8 +73,26 @@ def move(
         attempt_id=attempt_id,
         code=code,
         request_id=request_id,
+        at=at,
     )
     return came_from
+
+
+def state_of(connection: sqlite3.Connection, external_task_id: str) -> JobState:
+    """Where a job stands. Raises IllegalTransition for one that is not there."""
+    row = connection.execute(
+        "SELECT state FROM jobs WHERE external_task_id = ?", (external_task_id,)
+    ).fetchone()
+    if row is None:
+        raise IllegalTransition(f"The ledger has no job {external_task_id!r}.")
+    return JobState(row[0])
+
+
+@cache
+def _update_of(*columns: str) -> str:
+    """The statement that writes a state and these columns: there are as many as there are callers of `move`."""
+    names = ", ".join(f"{name} = ?" for name in ("state", "why", *columns))
+    return f"UPDATE jobs SET {names} WHERE external_task_id = ?"  # noqa: S608 names of columns, written in this package
 
 
 def record_event(
@@ -82,9 +105,10 @@ def record_event(
     attempt_id: str | None = None,
     code: int | None = None,
     request_id: str | None = None,
+    at: str | None = None,
 ) -> None:
     connection.execute(
         "INSERT INTO events (at, external_task_id, attempt_id, from_state, to_state, why, code, request_id)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (utc_text(utc_now()), external_task_id, attempt_id, came_from, to, why, code, request_id),
+        (at or utc_text(utc_now()), external_task_id, attempt_id, came_from, to, why, code, request_id),
     )

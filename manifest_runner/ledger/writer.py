@@ -7,14 +7,16 @@ writer breaks for good, and every later write is refused at once, so that no cre
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,16 +25,48 @@ from manifest_runner.ledger.connection import ledger_errors
 
 T = TypeVar("T")
 
-BATCH = 64
+BATCH = 256  # writes a transaction at most; what a commit costs is hardly felt beyond
 BEAT_SECONDS = 5.0
 
+logger = logging.getLogger(__name__)
 
-@dataclass(slots=True)
+
 class _Write:
-    do: Callable[[sqlite3.Connection], Any]
-    answer: Future[Any] = field(default_factory=Future)
-    value: Any = None
-    error: Exception | None = None
+    """One write on its way. `loop`: that of the task which awaits the answer; None where a thread waits for it.
+
+    `unwritten` is called when the ledger could not take it.
+    """
+
+    __slots__ = ("answer", "do", "error", "loop", "unwritten", "value")
+
+    def __init__(
+        self,
+        do: Callable[[sqlite3.Connection], Any],
+        answer: Future[Any] | asyncio.Future[Any],
+        loop: asyncio.AbstractEventLoop | None = None,
+        unwritten: Callable[[], object] | None = None,
+    ) -> None:
+        self.do = do
+        self.answer = answer
+        self.loop = loop
+        self.unwritten = unwritten
+        self.value: Any = None
+        self.error: Exception | None = None
+
+    def is_wanted(self) -> bool:
+        """Asked once, when its turn has come: from then on it can't be called off any more."""
+        if isinstance(self.answer, Future):
+            return self.answer.set_running_or_notify_cancel()
+        return not self.answer.cancelled()
+
+    def give_answer(self) -> None:
+        """In the thread of whoever may set it."""
+        if self.answer.cancelled():
+            return  # nobody waits any more; what was written stays written
+        if self.error is None:
+            self.answer.set_result(self.value)
+        else:
+            self.answer.set_exception(self.error)
 
 
 class Writer:
@@ -52,13 +86,30 @@ class Writer:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, do: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Queue one write. The future answers when it is durable, or holds what went wrong."""
+    def submit(
+        self, do: Callable[[sqlite3.Connection], T], unwritten: Callable[[], object] | None = None
+    ) -> Future[T]:
+        """Queue one write. The future answers when it is durable, or holds what went wrong.
+
+        `unwritten` is called in the writing thread, before the answer, when the ledger could not take it.
+        """
+        answer: Future[T] = Future()
+        self._queue_up(_Write(do, answer, unwritten=unwritten))
+        return answer
+
+    def submit_from_loop(
+        self, do: Callable[[sqlite3.Connection], T], unwritten: Callable[[], object] | None = None
+    ) -> asyncio.Future[T]:
+        """The same for a task to await. All tasks with a write in one transaction are woken at once."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self._queue_up(_Write(do, answer, loop, unwritten))
+        return answer
+
+    def _queue_up(self, write: _Write) -> None:
         if self._closed:
             raise LedgerError(f"The ledger {self._path} has been closed.")
-        write = _Write(do)
         self._queue.put(write)
-        return write.answer
 
     def close(self) -> None:
         """Finish what is queued and close the file."""
@@ -84,12 +135,12 @@ class Writer:
                     return self._queue.get(timeout=due)
             self._last_sign = time.monotonic()
             if self._beat is not None:
-                self._commit([_Write(self._beat)])
+                self._commit([_Write(self._beat, Future())])
 
     def _work(self) -> None:
         while (first := self._next()) is not None:
             batch, last = self._gather(first)
-            self._commit([write for write in batch if write.answer.set_running_or_notify_cancel()])
+            self._commit([write for write in batch if write.is_wanted()])
             if last:
                 return
 
@@ -115,11 +166,10 @@ class Writer:
                 self._broken = error
         for write in batch:
             if self._broken is not None:
-                write.answer.set_exception(self._broken)
-            elif write.error is not None:
-                write.answer.set_exception(write.error)
-            else:
-                write.answer.set_result(write.value)
+                write.error = self._broken
+            if write.unwritten is not None and isinstance(write.error, LedgerError):
+                _call(write.unwritten)
+        _give_answers(batch)
 
     def _transact(self, batch: list[_Write]) -> None:
         execute = self._connection.execute
@@ -145,3 +195,28 @@ class Writer:
             if self._connection.in_transaction:
                 execute("ROLLBACK")
             raise
+
+
+def _call(unwritten: Callable[[], object]) -> None:
+    try:
+        unwritten()
+    except Exception:
+        logger.exception("what the ledger could not take is not kept elsewhere either")
+
+
+def _give_answers(batch: Sequence[_Write]) -> None:
+    """Answer threads at once, and wake each event loop once."""
+    awaited: defaultdict[asyncio.AbstractEventLoop, list[_Write]] = defaultdict(list)
+    for write in batch:
+        if write.loop is None:
+            write.give_answer()
+        else:
+            awaited[write.loop].append(write)
+    for loop, writes in awaited.items():
+        with suppress(RuntimeError):  # the loop has ended, and nobody in it waits any more
+            loop.call_soon_threadsafe(_give_each, writes)
+
+
+def _give_each(writes: Sequence[_Write]) -> None:
+    for write in writes:
+        write.give_answer()

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from manifest_runner.ledger import queries
 from manifest_runner.ledger.columns import paid_columns, units_column
 from manifest_runner.ledger.records import AttemptRecord
-from manifest_runner.ledger.transitions import IllegalTransition, move, record_event
+from manifest_runner.ledger.transitions import IllegalTransition, move, record_event, state_of
 from manifest_runner.models import (
     Job,
     JobState,
@@ -24,6 +25,9 @@ from manifest_runner.models import (
     utc_now,
     utc_text,
 )
+
+_json = json.JSONEncoder(sort_keys=True).encode  # made once: `json.dumps` makes one for each call
+_OF_A_VIDEO = ("file", "watermark_file", "captions_file", "sha256", "bytes", "fetched_at")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,43 +83,66 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     job = intent.job
     key = job.external_task_id
     now = utc_text(utc_now())
-    attempts = queries.attempts_of(connection, key)
-    row = connection.execute("SELECT state FROM jobs WHERE external_task_id = ?", (key,)).fetchone()
-    again = attempts and row is not None and JobState(row["state"]) is JobState.PENDING
-    number = attempts[-1].number if again else queries.next_attempt_number(connection, key)
+    state = state_of(connection, key)
+    newest = _newest_attempt(connection, key)
+    again = newest if state is JobState.PENDING else None
+    if again is not None:
+        number = again.number
+    else:
+        number = 1 if newest is None else queries.next_attempt_number(connection, key)
     identity = attempt_id(key, number)
-    earlier = _earlier_parts(attempts[-1], intent) if again else None
-    move(connection, key, JobState.SUBMITTING, intent.why, attempt_id=identity)
-    connection.execute(
+    earlier = None if again is None else _earlier_parts(again, intent)
+    mode, watermark = paid_columns(job)
+    move(
+        connection,
+        key,
+        JobState.SUBMITTING,
+        intent.why,
+        attempt_id=identity,
+        stands=state,
+        at=now,
+        columns={
+            "mode": mode,
+            "watermark": watermark,
+            "output": job.output,
+            "units_estimated": units_column(intent.units_estimated),
+            "changed": "[]",
+            "current": identity,
+        },
+    )
+    row = connection.execute(
         "INSERT INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts, intent_at,"
         " sent_at, posts, settle_seconds, units_reserved, key_id, clock_skew, earlier_parts, fitted)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (external_task_id, number) DO UPDATE SET fingerprint = excluded.fingerprint,"
         " fingerprint_parts = excluded.fingerprint_parts, sent_at = excluded.sent_at, posts = posts + 1,"
         " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved,"
-        " key_id = excluded.key_id, earlier_parts = excluded.earlier_parts, fitted = excluded.fitted",
+        " key_id = excluded.key_id, earlier_parts = excluded.earlier_parts, fitted = excluded.fitted"
+        " RETURNING *",
         (
             identity,
             key,
             number,
             intent.fingerprint,
-            json.dumps(dict(intent.fingerprint_parts), sort_keys=True),
+            _json(dict(intent.fingerprint_parts)),
             now,
             now,
             intent.settle_seconds,
             units_text(intent.units_reserved),
             intent.key_id,
             intent.clock_skew.total_seconds() if intent.clock_skew is not None else None,
-            json.dumps(dict(earlier), sort_keys=True) if earlier is not None else None,
-            json.dumps(dict(intent.fitted), sort_keys=True),
+            _json(dict(earlier)) if earlier is not None else None,
+            _json(dict(intent.fitted)),
         ),
-    )
-    connection.execute(
-        "UPDATE jobs SET mode = ?, watermark = ?, output = ?, units_estimated = ?, changed = '[]', current = ?"
-        " WHERE external_task_id = ?",
-        (*paid_columns(job), job.output, units_column(intent.units_estimated), identity, key),
-    )
-    return attempt_of(connection, identity)
+    ).fetchone()
+    return AttemptRecord.from_row(row)
+
+
+def _newest_attempt(connection: sqlite3.Connection, external_task_id: str) -> AttemptRecord | None:
+    row = connection.execute(
+        "SELECT * FROM attempts WHERE external_task_id = ? ORDER BY number DESC LIMIT 1", (external_task_id,)
+    ).fetchone()
+    return None if row is None else AttemptRecord.from_row(row)
 
 
 def _earlier_parts(attempt: AttemptRecord, intent: Intent) -> Mapping[str, str] | None:
@@ -134,46 +161,54 @@ def accepted(connection: sqlite3.Connection, acceptance: Acceptance) -> AttemptR
 
     pending -> running: a task of ours that two look-ups had missed was found before anything was sent again.
     """
-    attempt = attempt_of(connection, acceptance.attempt_id)
-    changed, parts = acceptance.changed, attempt.fingerprint_parts
+    identity = acceptance.attempt_id
+    now = utc_text(utc_now())
+    stand = stand_of(connection, identity)
+    changed, parts = acceptance.changed, stand.fingerprint_parts
     why = acceptance.why
-    if acceptance.found and attempt.earlier_parts is not None:
+    if acceptance.found and stand.earlier_parts is not None:
         # Made from the row as it was, or as it is now: taken for the old one, a person is made to look.
-        parts = attempt.earlier_parts
-        changed = differing(parts, attempt.fingerprint_parts)
+        parts = stand.earlier_parts
+        changed = differing(json.loads(parts), json.loads(stand.fingerprint_parts))
         why += f"; whether before or after {', '.join(changed)} changed in its row can't be known: look at the video"
     move(
         connection,
-        attempt.external_task_id,
+        stand.external_task_id,
         JobState.RUNNING,
         why,
-        attempt_id=attempt.attempt_id,
+        attempt_id=identity,
         request_id=acceptance.request_id,
+        stands=stand.state,
+        at=now,
+        columns=_of_a_new_video(identity, changed),
     )
-    connection.execute(
+    row = connection.execute(
         "UPDATE attempts SET task_id = ?, accepted_at = ?, service_status = ?, request_id = ?, code = NULL,"
-        " fingerprint_parts = ?, earlier_parts = NULL WHERE attempt_id = ?",
+        " fingerprint_parts = ?, earlier_parts = NULL WHERE attempt_id = ? RETURNING *",
         (
             acceptance.task_id,
-            utc_text(utc_now()),
+            now,
             acceptance.status,
             acceptance.request_id,
-            json.dumps(dict(parts), sort_keys=True),
-            attempt.attempt_id,
+            parts,
+            identity,
         ),
-    )
-    a_new_video_comes(connection, attempt, changed)
-    return attempt_of(connection, attempt.attempt_id)
+    ).fetchone()
+    return AttemptRecord.from_row(row)
 
 
-def a_new_video_comes(
-    connection: sqlite3.Connection, attempt: AttemptRecord, changed: Sequence[str] = ()
-) -> None:
+def _of_a_new_video(identity: str, changed: Sequence[str]) -> dict[str, object]:
+    """The columns of a job that speaks of this attempt now, and of no earlier video."""
+    return {"current": identity, "changed": _json(list(changed)), **dict.fromkeys(_OF_A_VIDEO)}
+
+
+def a_new_video_comes(connection: sqlite3.Connection, attempt: AttemptRecord) -> None:
     """The job speaks of this attempt now, and of no earlier video."""
+    columns = _of_a_new_video(attempt.attempt_id, ())
+    names = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(
-        "UPDATE jobs SET current = ?, changed = ?, file = NULL, watermark_file = NULL, captions_file = NULL,"
-        " sha256 = NULL, bytes = NULL, fetched_at = NULL WHERE external_task_id = ?",
-        (attempt.attempt_id, json.dumps(list(changed)), attempt.external_task_id),
+        f"UPDATE jobs SET {names} WHERE external_task_id = ?",  # noqa: S608 names of columns, written above
+        (*columns.values(), attempt.external_task_id),
     )
 
 
@@ -219,10 +254,7 @@ def foreign_id(connection: sqlite3.Connection, external_task_id: str, why: str) 
 
 def note(connection: sqlite3.Connection, external_task_id: str, why: str, code: int | None = None) -> None:
     """Say something of a job that stays where it is."""
-    row = connection.execute(
-        "SELECT state FROM jobs WHERE external_task_id = ?", (external_task_id,)
-    ).fetchone()
-    state = JobState(row["state"])
+    state = state_of(connection, external_task_id)
     connection.execute("UPDATE jobs SET why = ? WHERE external_task_id = ?", (why, external_task_id))
     record_event(connection, external_task_id, state, state, why, code=code)
 
@@ -240,19 +272,19 @@ def status_seen(
 def ended(connection: sqlite3.Connection, ending: Ending) -> None:
     """running -> rendered or failed, with what it cost. What is told late, or once more, changes nothing."""
     succeeded = ending.status is ServiceStatus.SUCCEED
-    attempt = attempt_of(connection, ending.attempt_id)
-    record = queries.job(connection, attempt.external_task_id)
-    if record is None or record.state is not JobState.RUNNING or record.attempt != attempt:
+    stand = stand_of(connection, ending.attempt_id)
+    if stand.state is not JobState.RUNNING or not stand.is_current(connection):
         raise IllegalTransition(f"No ending of {ending.attempt_id!r} is awaited.")
     move(
         connection,
-        attempt.external_task_id,
+        stand.external_task_id,
         JobState.RENDERED if succeeded else JobState.FAILED,
         "the service says succeed"
         if succeeded
         else f"the service says failed: {ending.message or 'no reason given'}",
         attempt_id=ending.attempt_id,
         request_id=ending.request_id,
+        stands=stand.state,
     )
     connection.execute(
         "UPDATE attempts SET service_status = ?, service_message = ?, ended_at = ?, video_seconds = ?,"
@@ -266,6 +298,39 @@ def ended(connection: sqlite3.Connection, ending: Ending) -> None:
             ending.attempt_id,
         ),
     )
+
+
+class Stand(NamedTuple):
+    """Where the job of an attempt stands: as much as most writes have to know. JSON is as the ledger has it."""
+
+    attempt_id: str
+    external_task_id: str
+    state: JobState
+    current: str | None
+    fingerprint_parts: str
+    earlier_parts: str | None
+
+    def is_current(self, connection: sqlite3.Connection) -> bool:
+        """Whether the job's state speaks of this attempt."""
+        if self.current == self.attempt_id:
+            return True
+        record = queries.job(connection, self.external_task_id)  # written by an older version, perhaps
+        return (
+            record is not None and record.attempt is not None and record.attempt.attempt_id == self.attempt_id
+        )
+
+
+def stand_of(connection: sqlite3.Connection, identity: str) -> Stand:
+    """Raises IllegalTransition when the ledger has no such attempt."""
+    row = connection.execute(
+        "SELECT attempt_id, external_task_id, state, current, fingerprint_parts, earlier_parts"
+        " FROM attempts JOIN jobs USING (external_task_id) WHERE attempt_id = ?",
+        (identity,),
+    ).fetchone()
+    if row is None:
+        raise IllegalTransition(f"The ledger has no attempt {identity!r}.")
+    known, key, state, *rest = row
+    return Stand(known, key, JobState(state), *rest)
 
 
 def attempt_of(connection: sqlite3.Connection, identity: str) -> AttemptRecord:

@@ -10,29 +10,36 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from itertools import accumulate, islice
+from typing import NamedTuple
 
 from manifest_runner.errors import ManifestError
 from manifest_runner.manifest.csv_places import Cell, cells_in
 from manifest_runner.manifest.enough import ENOUGH
 from manifest_runner.manifest.headings import Heading, read_headings
 from manifest_runner.manifest.schemas import field_names, nested_fields
+from manifest_runner.manifest.sheet import Rows
 from manifest_runner.manifest.source import CsvSource, ValuePath
 from manifest_runner.manifest.text import shown
 from manifest_runner.models import Location, Problem
 
 DELIMITERS = (",", ";", "\t")
 
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_BLOCK = 500  # lines that are read together
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+
+class _Record(NamedTuple):
     line: int  # where it begins
     cells: list[str]
     text: str  # as it is written
+    lines: int  # how many it takes
+    start: int  # where it stands among the bytes of the file
+    end: int
 
 
 def read_csv(text: str, file: str, *, templates: Sequence[str] = ()) -> tuple[CsvSource, list[Problem]]:
@@ -41,8 +48,8 @@ def read_csv(text: str, file: str, *, templates: Sequence[str] = ()) -> tuple[Cs
     `templates` are the texts outside the file that are filled in from its columns.
     """
     delimiter = find_delimiter(text)
-    records = _records(text, file, delimiter)
-    header = next(records, None)
+    data = text.encode()
+    header = next(_records(data, file, delimiter), None)
     if header is None:
         problem = Problem(
             location=Location(file=file, line=1, column=1),
@@ -58,7 +65,11 @@ def read_csv(text: str, file: str, *, templates: Sequence[str] = ()) -> tuple[Cs
     )
     if problems:  # without sound headings every row would complain of the same
         raise ManifestError(problems)
-    return _rows(headings, records, file, header.line, delimiter)
+    rows = Rows(data, delimiter, headings, _LISTS)
+    lines, problems = _read(data, header, rows, headings, file=file, delimiter=delimiter)
+    columns: dict[ValuePath, str] = {heading.path: heading.text for heading in headings}
+    source = CsvSource(file=file, data={"jobs": rows}, lines=lines, columns=columns, header_line=header.line)
+    return source, problems
 
 
 def find_delimiter(text: str) -> str:
@@ -66,7 +77,8 @@ def find_delimiter(text: str) -> str:
 
     def fit(delimiter: str) -> tuple[int, int]:
         try:
-            header = next(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)), [])
+            lines = (line[0] for line in _LINE.finditer(text))
+            header = next(filter(None, csv.reader(lines, delimiter=delimiter)), [])
         except csv.Error:
             return -1, 0
         return sum(_is_field(cell.strip()) for cell in header), len(header)
@@ -95,12 +107,15 @@ def _is_field(name: str) -> bool:
     return child in nested_fields().get(parent, ()) if child else name in field_names()
 
 
-def _records(text: str, file: str, delimiter: str) -> Iterator[_Record]:
-    """Records with the line each begins on. Blank lines are skipped: lines without any cell, or with blanks alone."""
+def _records(data: bytes, file: str, delimiter: str, start: int = 0, first: int = 1) -> Iterator[_Record]:
+    """Records with the line each begins on. Blank lines are skipped: lines without any cell, or with blanks alone.
+
+    The first begins at the byte `start`, which is that of the line `first`.
+    """
     taken: list[str] = []
-    reader = csv.reader(_noted(io.StringIO(text, newline=""), taken), delimiter=delimiter, strict=True)
+    reader = csv.reader(_noted(_lines(data, start), taken), delimiter=delimiter, strict=True)
     while True:
-        line = reader.line_num + 1
+        line = reader.line_num + first
         taken.clear()
         try:
             read = next(reader)
@@ -109,8 +124,17 @@ def _records(text: str, file: str, delimiter: str) -> Iterator[_Record]:
         except csv.Error as exc:
             written = cells_in("".join(taken), line, delimiter)
             raise ManifestError([_fault(str(exc), written, file)]) from None
+        text = "".join(taken)
+        end = start + len(text.encode())
         if len(read) > 1 or (read and read[0].strip()):
-            yield _Record(line, read, "".join(taken))
+            yield _Record(line, read, text, len(taken), start, end)
+        start = end
+
+
+def _lines(data: bytes, start: int) -> Iterator[str]:
+    stream = io.BytesIO(data)  # shares them
+    stream.seek(start)
+    return io.TextIOWrapper(stream, encoding="utf-8", newline="")  # a StringIO takes four times the room
 
 
 def _noted(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
@@ -120,50 +144,44 @@ def _noted(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
         yield line
 
 
-def _rows(
-    headings: list[Heading], records: Iterator[_Record], file: str, header_line: int, delimiter: str
-) -> tuple[CsvSource, list[Problem]]:
-    jobs: list[dict[str, Any]] = []
-    lines: list[int] = []
-    empty: dict[int, frozenset[str]] = {}
+def _read(
+    data: bytes, header: _Record, rows: Rows, headings: list[Heading], *, file: str, delimiter: str
+) -> tuple[array[int], list[Problem]]:
+    """Tells `rows` of every record that is one. The lines they begin on, and the problems with the others."""
+    lines = array("L")
     problems: list[Problem] = []
-    for record in records:
+    start, line = header.end, header.line + header.lines
+    for ends in _even_blocks(data, start, len(headings), delimiter):
+        rows.add((start, *ends[:-1]), ends)
+        lines.extend(range(line, line + len(ends)))
+        start, line = ends[-1], line + len(ends)
+    for record in _records(data, file, delimiter, start, line):
         if len(record.cells) != len(headings):
             problems.append(_wrong_width(record, headings, file, delimiter))
             if len(problems) >= ENOUGH:
                 raise ManifestError(problems)
-            continue
-        if not any(cell.strip() for cell in record.cells):
-            continue  # `,,,`: what spreadsheets leave below a table
-        if missing := _empty_vars(headings, record.cells):
-            empty[len(jobs)] = missing
-        jobs.append(_job(headings, record.cells))
-        lines.append(record.line)
-    columns: dict[ValuePath, str] = {heading.path: heading.text for heading in headings}
-    source = CsvSource(
-        file=file, data={"jobs": jobs}, lines=lines, columns=columns, header_line=header_line, empty=empty
-    )
-    return source, problems
+        elif any(map(str.strip, record.cells)):  # not `,,,`: what spreadsheets leave below a table
+            rows.add((record.start,), (record.end,))
+            lines.append(record.line)
+    return lines, problems
 
 
-def _job(headings: list[Heading], cells: list[str]) -> dict[str, Any]:
-    job: dict[str, Any] = {}
-    for heading, cell in zip(headings, cells, strict=True):
-        if not cell.strip():
-            continue
-        value: Any = _LISTS[heading.path](cell) if heading.path in _LISTS else cell
-        if len(heading.path) == 1:
-            job[heading.path[0]] = value
-        else:
-            job.setdefault(heading.path[0], {})[heading.path[1]] = value
-    return job
-
-
-def _empty_vars(headings: list[Heading], cells: list[str]) -> frozenset[str]:
-    pairs = zip(headings, cells, strict=True)
-    return frozenset(
-        heading.text for heading, cell in pairs if heading.path[0] == "vars" and not cell.strip()
-    )
+def _even_blocks(data: bytes, start: int, width: int, delimiter: str) -> Iterator[list[int]]:
+    """Blocks of lines each of which surely is a row, as long as there are such: the bytes that they end at."""
+    lines = _lines(data, start)
+    while block := list(islice(lines, _BLOCK)):
+        try:
+            records = list(csv.reader(block, delimiter=delimiter, strict=True))
+        except csv.Error:  # a fault, or a cell with a line break at the end of the block
+            return
+        if len(records) != len(block) or not all(
+            len(record) == width and any(map(str.strip, record)) for record in records
+        ):
+            return
+        texts = block if "".join(block).isascii() else map(str.encode, block)
+        ends = list(accumulate(map(len, texts), initial=start))
+        start = ends[-1]
+        yield ends[1:]
 
 
 def _wrong_width(record: _Record, headings: list[Heading], file: str, delimiter: str) -> Problem:

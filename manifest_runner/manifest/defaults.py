@@ -14,7 +14,10 @@ def with_defaults(defaults: dict[str, Any], row: dict[str, Any]) -> dict[str, An
     A row that names a sound (sound_file, audio_id or speech) leaves the defaults' sound behind. Speech is joined
     key by key, so that the defaults can choose a voice; a voice without a text is no sound by itself.
     """
-    defaults, row = _spelt_out(defaults), _spelt_out(row)
+    row = _spelt_out(row)
+    if not defaults:
+        return dict(row)
+    defaults = _spelt_out(defaults)
     job = {**defaults, **row}
     for name in _JOINED:
         if name in defaults and name in row:

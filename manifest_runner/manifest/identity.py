@@ -45,10 +45,16 @@ def repeats(ids: Sequence[str]) -> Iterator[Repeat]:
         first.setdefault(name, number)
 
 
+def attempt_of(name: str) -> tuple[str, int] | None:
+    """The job and the number of the later attempt that would carry this id: `x-r2` is attempt 2 of `x`."""
+    match = _ATTEMPT.match(name) if "-r" in name else None
+    return (match["job"], int(match["number"])) if match and int(match["number"]) > 1 else None
+
+
 def attempt_clashes(ids: Sequence[str]) -> Iterator[tuple[int, int, int]]:
     """(job, other, attempt) where the job's id is what the other job's later attempt would carry."""
     first = {name: number for number, name in reversed(list(enumerate(ids)))}
     for number, name in enumerate(ids):
-        match = _ATTEMPT.match(name)
-        if match and int(match["number"]) > 1 and match["job"] in first:
-            yield number, first[match["job"]], int(match["number"])
+        attempt = attempt_of(name)
+        if attempt and attempt[0] in first:
+            yield number, first[attempt[0]], attempt[1]

@@ -6,17 +6,19 @@ that one loading finds everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 from manifest_runner.manifest.defaults import SOUNDS, with_defaults
-from manifest_runner.manifest.filling import Scope
+from manifest_runner.manifest.filling import slashes, unfilled, values_of
 from manifest_runner.manifest.identity import made_id
 from manifest_runner.manifest.outputs import path_fault
+from manifest_runner.manifest.places import FieldLocations
 from manifest_runner.manifest.rows import Common, Row
+from manifest_runner.manifest.templates import TemplateError, expand
 from manifest_runner.manifest.text import shown
 from manifest_runner.manifest.wording import Fault, faults_in
 from manifest_runner.models import (
@@ -35,43 +37,70 @@ from manifest_runner.models import (
 )
 
 _USUAL_SPEED = Decimal("1.0")
+_USUAL_FIT = Fit()
+_MODES = {mode.value: mode for mode in Mode}
 _UNKNOWN_ID = "id"  # stands in for an id that can't be made yet, so that the rest of a path can be checked
 
 
 @dataclass(slots=True)
 class Completed:
-    """What came of a row: a job, or problems. Its id and its output paths are set when they are surely known."""
+    """What came of a row: all a job is made of, or problems. Its id and its outputs are set when surely known."""
 
     row: Row
     external_task_id: str | None
+    content: dict[str, Any]
+    template: str  # what its output path is made from
+    doubtful: frozenset[str]  # fields, its own and the defaults', that have been taken out
     made: bool = False  # the id is ours
     outputs: tuple[str, ...] = ()  # the paths of the video, its watermarked copy, its captions
-    job: Job | None = None
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether it makes a job."""
+        return not self.doubtful and not self.problems
 
 
 def complete(row: Row, common: Common) -> Completed:
-    """Makes the job of a row, or finds every reason why it can't be one."""
-    result = Completed(row, row.external_task_id)
+    """All that the job of a row is made of, or every reason why it can't be one."""
+    result = _filled_in(row, common)
+    if "output" in result.content:
+        _refuse_slashes(result)
+    formless = _check(result, common)
+    if "output" in result.content and "output" not in formless:
+        _check_output(result)
+    if (
+        row.data.get("captions") == "srt"
+        and result.doubtful.isdisjoint(SOUNDS)
+        and "speech" not in result.content
+    ):
+        result.problems.append(_nothing_to_caption(row))
+    return result
+
+
+def make_job(row: Row, common: Common) -> Job:
+    """The job of a row that has been completed before, and was sound."""
+    return _job(_filled_in(row, common).content, row)
+
+
+def _filled_in(row: Row, common: Common) -> Completed:
+    """The row over the defaults, with an id and its names filled in."""
     doubtful = row.bad | common.bad
     content = with_defaults(common.defaults, row.data)
     template = content.pop("output", common.output)
+    result = Completed(row, row.data.get("external_task_id"), content, template, doubtful)
+    values = values_of(row, common, content)
     if "vars" not in doubtful:
-        _fill_texts(content, row, common, result.problems)
-    if result.external_task_id is None and not doubtful and not result.problems:
-        result.external_task_id = made_id(common.campaign, _asked_for(content))
-        result.made = True
-    if result.external_task_id is not None:
-        content["external_task_id"] = result.external_task_id
+        _fill_texts(result, values, common)
+    if result.external_task_id is None:
+        if result.sound:
+            result.external_task_id = content["external_task_id"] = made_id(
+                common.campaign, _asked_for(content)
+            )
+            result.made = True
+        values = values_of(row, common, {"external_task_id": _UNKNOWN_ID, **content})
     if "vars" not in doubtful:
-        _fill_output(template, content, row, common, result)
-    formless = _check(content, row, common, result)
-    if "output" in content and "output" not in formless:
-        _check_output(content, result)
-    if row.data.get("captions") == "srt" and doubtful.isdisjoint(SOUNDS) and "speech" not in content:
-        result.problems.append(_nothing_to_caption(row))
-    if not doubtful and not result.problems:
-        result.job = _job(content, row)
+        _fill_output(result, values, common)
     return result
 
 
@@ -84,40 +113,38 @@ def _nothing_to_caption(row: Row) -> Problem:
     )
 
 
-def _fill_texts(content: dict[str, Any], row: Row, common: Common, problems: list[Problem]) -> None:
+def _fill_texts(result: Completed, values: Mapping[str, str], common: Common) -> None:
     """Fills in `prompt` and `speech.text`, in place."""
-    scope = Scope.of(row, common, content)
+    content = result.content
     if "prompt" in content:
-        filled = scope.fill(content["prompt"], _written_at(row, common, "prompt"))
-        if isinstance(filled, str):
-            content["prompt"] = filled
-        else:
-            problems += filled
-    if "text" in content.get("speech", {}):
-        filled = scope.fill(content["speech"]["text"], _written_at(row, common, "speech", "text"))
-        if isinstance(filled, str):
-            content["speech"] = {**content["speech"], "text": filled}
-        else:
-            problems += filled
+        try:
+            content["prompt"] = expand(content["prompt"], values)
+        except TemplateError as exc:
+            result.problems += unfilled(exc, result.row, common, "prompt")
+    if "text" in content.get("speech", ()):
+        try:
+            content["speech"] = {**content["speech"], "text": expand(content["speech"]["text"], values)}
+        except TemplateError as exc:
+            result.problems += unfilled(exc, result.row, common, "speech", "text")
 
 
-def _fill_output(template: str, content: dict[str, Any], row: Row, common: Common, result: Completed) -> None:
-    """Fills in the output path, unless a value would add folders to it."""
-    scope = Scope.of(row, common, {"external_task_id": _UNKNOWN_ID, **content})
-    own = "output" in row.data or "output" in common.defaults
-    filled = scope.fill(template, _written_at(row, common, "output") if own else common.output_at)
-    if isinstance(filled, list):
-        result.problems += filled
-        return
-    if slashes := scope.slashes(template, content.get("vars", {})):
-        result.problems += slashes
-        return
-    content["output"] = filled
+def _fill_output(result: Completed, values: Mapping[str, str], common: Common) -> None:
+    try:
+        result.content["output"] = expand(result.template, values)
+    except TemplateError as exc:
+        result.problems += unfilled(exc, result.row, common, "output")
 
 
-def _check_output(content: dict[str, Any], result: Completed) -> None:
+def _refuse_slashes(result: Completed) -> None:
+    """Takes the output path away where a value has added folders to it."""
+    if added := slashes(result.template, result.content.get("vars", {}), result.row):
+        result.problems += added
+        del result.content["output"]
+
+
+def _check_output(result: Completed) -> None:
     """Checks the names in the output path one by one, once its form is known to be right."""
-    path = content["output"]
+    content, path = result.content, result.content["output"]
     if fault := path_fault(path):
         what = f"The output path `{shown(path)}` can't be used: {fault[0]}."
         location = result.row.where("output")
@@ -130,17 +157,16 @@ def _check_output(content: dict[str, Any], result: Completed) -> None:
         result.outputs = (path, *copies, *captions)
 
 
-def _check(content: dict[str, Any], row: Row, common: Common, result: Completed) -> set[str | int]:
+def _check(result: Completed, common: Common) -> set[str | int]:
     """Holds the complete job against its schema; the fields that broke a rule are returned.
 
     What concerns a field that has been reported before is left out.
     """
-    reported = row.bad | common.bad
     broken: set[str | int] = set()
-    for fault in faults_in("job", content):
+    for fault in faults_in("job", result.content):
         broken.update(fault.path[:1])
-        if reported.isdisjoint((*fault.path[:1], *fault.about)):
-            location, own = _place(fault, row, common)
+        if result.doubtful.isdisjoint((*fault.path[:1], *fault.about)):
+            location, own = _place(fault, result.row, common)
             job = result.external_task_id if own else None
             result.problems.append(Problem(location=location, what=fault.what, mend=fault.mend, job=job))
     return broken
@@ -153,16 +179,6 @@ def _place(fault: Fault, row: Row, common: Common) -> tuple[Location, bool]:
         return common.head.where(("defaults", *fault.path)), False  # the defaults alone name two sounds
     lacking = fault.about if len(fault.about) == 1 else ()  # a sheet may have a column for it, left empty
     return row.where(*fault.path, *lacking), True
-
-
-def _written_at(row: Row, common: Common, *steps: str) -> Location:
-    """Where a field stands: in the row, or else in the defaults."""
-    value: Any = row.data
-    for step in steps:
-        if step not in value:
-            return common.head.where(("defaults", *steps))
-        value = value[step]
-    return row.where(*steps)
 
 
 def _asked_for(content: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +207,8 @@ def _captions(content: dict[str, Any]) -> bool:
 
 
 def _job(content: dict[str, Any], row: Row) -> Job:
-    speech = content.get("speech")
+    get = content.get
+    speech, fit = get("speech"), get("fit")
     return Job(
         external_task_id=content["external_task_id"],
         image=content["image"],
@@ -200,16 +217,17 @@ def _job(content: dict[str, Any], row: Row) -> Job:
         audio_id=content.get("audio_id"),
         speech=_speech(speech) if speech else None,
         prompt=content.get("prompt") or None,
-        mode=Mode(content.get("mode", Mode.STD)),
+        mode=_MODES[content.get("mode", Mode.STD.value)],
         watermark=_watermark(content),
         callback_url=content.get("callback_url"),
-        fit=_fit(content.get("fit", {})),
+        fit=_fit(fit) if fit else _USUAL_FIT,
         captions=_captions(content),
         mouth=Box(*map(int, content["preview"]["mouth"])) if content.get("preview") else None,
+        priority=content.get("priority", 0),
         tags=tuple(content.get("tags", ())),
-        vars=MappingProxyType(dict(content.get("vars", {}))),
-        location=row.where(),
-        field_locations=MappingProxyType(dict(_field_locations(row))),
+        vars=MappingProxyType(content.get("vars", {})),
+        location=row.source.where_row(row.number),
+        field_locations=FieldLocations(row.source, row.number),
     )
 
 
@@ -228,12 +246,3 @@ def _fit(written: dict[str, Any]) -> Fit:
         trim=written.get("trim", False),
         pad=Pad(written["pad"]) if "pad" in written else None,
     )
-
-
-def _field_locations(row: Row) -> Iterator[tuple[str, Location]]:
-    """The place of each field that the row itself gives: `prompt`, `speech`, `speech.text`."""
-    for name, value in row.data.items():
-        yield name, row.where(name)
-        if isinstance(value, dict):
-            for child in value:
-                yield f"{name}.{child}", row.where(name, child)

@@ -1,24 +1,22 @@
 """A manifest file -> a validated Manifest, or one error with every problem in it.
 
-The way: read the files, hold what is written against the manifest's schema, take out what is wrong, make a job of
-each row, compare the jobs with one another. Each step adds its problems and the next goes on with what is sound.
+The way: read the files, hold what is written against the manifest's schema, take out what is wrong, look at row
+after row and at all of them together. Each step adds its problems and the next goes on with what is sound.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from manifest_runner.errors import ManifestError
-from manifest_runner.manifest.compare import compare
-from manifest_runner.manifest.enough import ENOUGH, told
+from manifest_runner.manifest.check import check_rows, problems_of, rows_of, stop_at_enough
+from manifest_runner.manifest.enough import told
 from manifest_runner.manifest.files import read_head, read_rows
-from manifest_runner.manifest.jobs import Completed, complete
+from manifest_runner.manifest.filling import BUILT_IN
 from manifest_runner.manifest.outputs import name_fault
-from manifest_runner.manifest.rows import Common, Row
+from manifest_runner.manifest.rows import Common
 from manifest_runner.manifest.settings import (
     DEFAULT_OUTPUT,
     Settings,
@@ -54,9 +52,10 @@ def load_manifest(path: Path, *, settings: Settings = _NO_SETTINGS) -> Manifest:
 def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest:
     """The manifest. Raises ManifestError when the reading stops, or when something was found, which is in `found`."""
     head = read_head(path, found, output=settings.output)
-    faults = _check_form(head, found)
+    faults = _check_head(head, found)
     rows = read_rows(head, path, found, output=settings.output)
-    row_faults = faults if rows is head else _check_form(rows, found)
+    if rows is not head:
+        _check_head(rows, found)
     data, bad_defaults = _without(head.data, faults)
     common = Common(
         campaign=campaign_name(path, data, settings),
@@ -65,77 +64,41 @@ def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest:
         defaults=data.get("defaults", {}),
         head=head,
         known=_var_names(rows, data),
+        hidden=rows.var_columns.intersection(BUILT_IN),
         bad=bad_defaults,
     )
     found += _campaign_problems(common, settings)
-    completed: list[Completed] = []
-    for row in _sound_rows(rows, row_faults):
-        completed.append(complete(row, common))
-        found += completed[-1].problems
-        _stop_at_enough(found)
-    found += islice(compare(completed), ENOUGH)
+    checked = check_rows(rows, common, found)
     if found:
         error = ManifestError([])
-        error.sound = tuple(result.job for result in completed if result.job is not None)
+        error.sound = checked.jobs
         raise error
-    return _manifest(path, settings, data, common, completed)
-
-
-def _manifest(
-    path: Path, settings: Settings, data: dict[str, Any], common: Common, completed: list[Completed]
-) -> Manifest:
     return Manifest(
         path=path,
         campaign=common.campaign,
-        jobs=tuple(result.job for result in completed if result.job is not None),
+        jobs=checked.jobs,
         service=service_settings(data, settings),
         concurrency=concurrency(data, settings),
         budget_units=budget_units(data, settings),
-        made_ids=sum(result.made for result in completed),
+        made_ids=checked.made_ids,
     )
 
 
-def _check_form(source: Source, found: list[Problem]) -> list[Fault]:
-    """Holds a file's values against the manifest's schema, and adds what it says to `found`.
+def _check_head(source: Source, found: list[Problem]) -> list[Fault]:
+    """Holds a file's values but its rows against the manifest's schema, and adds what it says to `found`.
 
     Raises ManifestError for a manifest of another version (of that we can't say what else is right in it), and where
     so much is wrong that the rest need not be looked at.
     """
-    faults: list[Fault] = []
-    for some in _faults_by_part(source.data):
-        if other := [fault for fault in some if fault.path == ("version",)]:
-            raise ManifestError(list(_problems(other, source)))
-        faults += some
-        found += _problems(some, source)
-        _stop_at_enough(found)
+    values = source.data
+    if (rows := rows_of(source)) is not None:
+        values = {**values, "jobs": [{}] if rows else []}
+    faults = faults_in("manifest", values)
+    if other := [fault for fault in faults if fault.path == ("version",)]:
+        raise ManifestError(list(problems_of(other, source)))
+    found += problems_of(faults, source)
+    stop_at_enough(found)
     return faults
-
-
-def _faults_by_part(data: dict[str, Any]) -> Iterator[list[Fault]]:
-    """What the schema says of the manifest without its rows, then of each row: a choice such as `jobs` is looked
-    through to its end at once, and there can be a million rows."""
-    jobs = data.get("jobs")
-    rows = jobs if isinstance(jobs, list) else []
-    yield faults_in("manifest", {**data, "jobs": [{}]} if rows else data)
-    for number, row in enumerate(rows):
-        yield faults_in("row", row, at=("jobs", number))
-
-
-def _stop_at_enough(found: list[Problem]) -> None:
-    """Raises ManifestError once nothing can be saved any more. What was found is already in `found`."""
-    if len(found) >= ENOUGH:
-        raise ManifestError([])
-
-
-def _problems(faults: list[Fault], source: Source) -> Iterator[Problem]:
-    for fault in faults:
-        job: str | None = None
-        match fault.path:
-            case ("jobs", int(row), *_) if isinstance(source.data["jobs"][row], dict):
-                written = source.data["jobs"][row].get("external_task_id")
-                job = written if isinstance(written, str) and len(written) <= 64 else None
-        location = source.where(fault.path, key=fault.key)
-        yield Problem(location=location, what=fault.what, mend=fault.mend, job=job)
 
 
 def _without(data: dict[str, Any], faults: list[Fault]) -> tuple[dict[str, Any], frozenset[str]]:
@@ -154,27 +117,13 @@ def _without(data: dict[str, Any], faults: list[Fault]) -> tuple[dict[str, Any],
     return sound, frozenset(bad_defaults)
 
 
-def _sound_rows(source: Source, faults: list[Fault]) -> Iterator[Row]:
-    """The rows that are maps, without the fields that have been reported."""
-    jobs = source.data.get("jobs")
-    bad: defaultdict[int, set[str]] = defaultdict(set)
-    for fault in faults:
-        match fault.path:
-            case ("jobs", int(row), str(name), *_):
-                bad[row].add(name)
-    for number, written in enumerate(jobs if isinstance(jobs, list) else ()):
-        if isinstance(written, dict):
-            data = {name: value for name, value in written.items() if name not in bad[number]}
-            yield Row(number, data, source, frozenset(bad[number]))
-
-
 def _var_names(rows: Source, head: dict[str, Any]) -> frozenset[str]:
     """The names that any job, the defaults or a column of the rows' file has a value for."""
-    names = set(head.get("defaults", {}).get("vars", {}))
+    names = {*head.get("defaults", {}).get("vars", {}), *rows.var_columns}
     jobs = rows.data.get("jobs")
-    for number, row in enumerate(jobs if isinstance(jobs, list) else ()):
+    for row in jobs if isinstance(jobs, list) else ():  # the names in a sheet's rows are its columns
         written = row.get("vars") if isinstance(row, dict) else None
-        names.update(written if isinstance(written, dict) else (), rows.left_empty(number))
+        names.update(written if isinstance(written, dict) else ())
     return frozenset(names)
 
 

@@ -6,6 +6,7 @@ folders and file names one by one, and the paths of a campaign against one anoth
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,21 @@ _OURS = frozenset(
 )
 
 
+def _surely_good() -> re.Pattern[str]:
+    """Paths of which one look tells that nothing is wrong: short names of plain letters, far from any reserved one."""
+    devices = "|".join(sorted({_in_any_case(name[:3]) for name in _RESERVED}))
+    ours = "|".join(sorted(map(_in_any_case, _OURS)))
+    name = rf"(?!{devices})[A-Za-z0-9_-](?:[A-Za-z0-9 ._-]{{0,{MAX_NAME_BYTES // 2}}}[A-Za-z0-9_-])?"
+    return re.compile(rf"(?!{ours}){name}(?:/{name})*")
+
+
+def _in_any_case(text: str) -> str:
+    return "".join(f"[{sign}{sign.upper()}]" if sign.isalpha() else re.escape(sign) for sign in text)
+
+
+_SURELY_GOOD = _surely_good()
+
+
 @dataclass(frozen=True, slots=True)
 class Clash:
     """Two paths that can't both exist. The numbers are places in the list of paths."""
@@ -36,6 +52,8 @@ class Clash:
 
 def path_fault(path: str) -> tuple[str, str] | None:
     """What is wrong with one of a path's names, and how to mend it; None for a good path."""
+    if _SURELY_GOOD.fullmatch(path):
+        return None
     first, *_ = names = path.split("/")
     if same_file_key(first) in _OURS:
         return (
@@ -72,7 +90,7 @@ def clashes(paths: Iterable[str]) -> Iterator[Clash]:
         if key in folders:
             yield Clash(folders[key], number, folder=True)
         files[key] = number
-        for folder in _folders_of(key):
+        for folder in folders_of(key):
             if folder in files:
                 yield Clash(files[folder], number, folder=True)
             folders.setdefault(folder, number)
@@ -80,10 +98,13 @@ def clashes(paths: Iterable[str]) -> Iterator[Clash]:
 
 def same_file_key(path: str) -> str:
     """Equal for two paths that a forgiving file system takes for one."""
+    if path.isascii():
+        return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
-def _folders_of(key: str) -> Iterator[str]:
+def folders_of(key: str) -> Iterator[str]:
+    """All the folders on the way to a path."""
     parts = key.split("/")
     for length in range(1, len(parts)):
         yield "/".join(parts[:length])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from manifest_runner.manifest.source import Source
 from manifest_runner.models import Location
@@ -11,7 +11,11 @@ from manifest_runner.models import Location
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What all rows share. `known` are the vars that some job has; `bad` the defaults that have been taken out."""
+    """What all rows share.
+
+    `known` are the vars that some job has, `hidden` the built-in names that a column of the rows' file has taken;
+    `bad` the defaults that have been taken out.
+    """
 
     campaign: str
     output: str
@@ -19,11 +23,11 @@ class Common:
     defaults: dict[str, Any]
     head: Source
     known: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
     bad: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row without its `bad` fields, which have been reported. `number` counts from 0."""
 
     number: int

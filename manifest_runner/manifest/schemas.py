@@ -13,10 +13,13 @@ from decimal import Decimal
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+import jsonschema_rs
+
+if TYPE_CHECKING:  # slow to import, and needed only where something is wrong
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 SchemaName = Literal["manifest", "job", "report"]
 RuleName = Literal["manifest", "row", "job", "report"]
@@ -71,6 +74,34 @@ def errors_in(name: RuleName, value: object) -> Iterator[ValidationError]:
     return _validator(name).iter_errors(value)
 
 
+def surely_follows(name: RuleName, value: object) -> bool:
+    """Whether a value breaks no rule, found out quickly. False says nothing: `errors_in` has the last word.
+
+    It is a hundred times as quick, without which a sheet of a hundred thousand rows would take minutes.
+    """
+    return _is_valid(_gate(name), value)
+
+
+def surely_follow(path: tuple[str, ...], values: list[Any]) -> bool:
+    """Whether none of the values breaks the rule for this field of a job, found out quickly. False says nothing."""
+    return _is_valid(_column_gate(path), values)
+
+
+def _is_valid(gate: jsonschema_rs.Draft202012Validator, value: object) -> bool:
+    try:
+        return gate.is_valid(value)
+    except ValueError:  # a value that JSON has not
+        return False
+
+
+def rule_of(path: tuple[str, ...]) -> dict[str, Any]:
+    """The rule for a field of a job: `("prompt",)`, `("speech", "text")`."""
+    rule: dict[str, Any] = load_schema("job")
+    for step in path:
+        rule = _as_object(rule).get("properties", {}).get(step, {})
+    return rule
+
+
 def field_names() -> tuple[str, ...]:
     """The fields of a job, in the schema's order."""
     return tuple(load_schema("job")["properties"])
@@ -102,7 +133,7 @@ def typed(value: Any, schema: dict[str, Any]) -> Any:
     for the schema to complain about.
     """
     if branches := schema.get("oneOf"):
-        schema = next((branch for branch in branches if _same_shape(value, branch)), schema)
+        schema = next((branch for branch in branches if _has_shape(value, branch)), schema)
     if isinstance(value, dict):
         fields, others = schema.get("properties", {}), schema.get("additionalProperties")
         rest = others if isinstance(others, dict) else {}
@@ -123,9 +154,12 @@ def _scalar(text: str, wanted: object) -> object:
     return text
 
 
-def _same_shape(value: object, branch: dict[str, Any]) -> bool:
-    shapes: dict[str, type] = {"object": dict, "array": list, "string": str}
+def _has_shape(value: object, branch: dict[str, Any]) -> bool:
+    """Whether a branch of a choice is meant: a text that reads as a whole number is one where a branch wants one."""
+    shapes: dict[str, type] = {"object": dict, "array": list, "string": str, "integer": int}
     wanted = shapes.get(branch.get("type", ""))
+    if isinstance(value, str):
+        value = _scalar(value, branch.get("type"))
     return wanted is not None and isinstance(value, wanted)
 
 
@@ -137,10 +171,31 @@ def _document(name: str) -> dict[str, Any]:
 
 @cache
 def _validator(name: RuleName) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import, and seldom needed
+
+    return Draft202012Validator(_rules(name))
+
+
+@cache
+def _gate(name: RuleName) -> jsonschema_rs.Draft202012Validator:
+    return _compiled(_rules(name))
+
+
+@cache
+def _column_gate(path: tuple[str, ...]) -> jsonschema_rs.Draft202012Validator:
+    return _compiled({"type": "array", "items": rule_of(path)})
+
+
+def _compiled(rule: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(json.loads(json.dumps(rule, default=float)))
+
+
+def _rules(name: RuleName) -> dict[str, Any]:
     if name == "row":
         rows, _ = load_schema("manifest")["properties"]["jobs"]["oneOf"]
-        return Draft202012Validator(rows["items"])
-    return Draft202012Validator(load_schema(name))
+        items: dict[str, Any] = rows["items"]
+        return items
+    return load_schema(name)
 
 
 def _name_of(file: str) -> SchemaName:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from manifest_runner.manifest.identity import slug
 from manifest_runner.models import ServiceName, ServiceSettings, Units, units_text
 
 DEFAULT_OUTPUT = "{external_task_id}.mp4"
 DEFAULT_CONCURRENCY = 5
+AUTO: Literal["auto"] = "auto"
+"""As many tasks at once as the account turns out to take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +23,7 @@ class Settings:
     campaign: str | None = None
     service: ServiceName | None = None
     base_url: str | None = None
-    concurrency: int | None = None
+    concurrency: int | Literal["auto"] | None = None
     budget_units: Units | None = None
     output: str | None = None
 
@@ -59,8 +61,10 @@ def service_settings(head: dict[str, Any], settings: Settings) -> ServiceSetting
     return ServiceSettings(name=ServiceName(name), base_url=settings.base_url or base_url)
 
 
-def concurrency(head: dict[str, Any], settings: Settings) -> int:
-    return settings.concurrency or int(head.get("concurrency", DEFAULT_CONCURRENCY))
+def concurrency(head: dict[str, Any], settings: Settings) -> int | None:
+    """The most tasks at once; None for AUTO."""
+    chosen: int | str = settings.concurrency or head.get("concurrency", DEFAULT_CONCURRENCY)
+    return None if chosen == AUTO else int(chosen)
 
 
 def budget_units(head: dict[str, Any], settings: Settings) -> Units | None:

@@ -6,9 +6,12 @@ A `Source` is what both readers hand over. Paths are tuples from the top of the 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
+from manifest_runner.manifest.sheet import Rows
 from manifest_runner.manifest.text import shown
 from manifest_runner.manifest.yaml_tree import Node, find
 from manifest_runner.models import Location, printable
@@ -29,8 +32,17 @@ class Source(Protocol):
         """The place of a value; of its key when `key`; of the nearest thing around it when it does not exist."""
         ...
 
-    def left_empty(self, row: int) -> frozenset[str]:
-        """The vars that have a column in the file and no value in this row."""
+    def where_row(self, number: int) -> Location:
+        """The place of a row: what `where` says of it, and sooner, for every job asks it."""
+        ...
+
+    def rows(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """The rows of these numbers, which are maps, in their order."""
+        ...
+
+    @property
+    def var_columns(self) -> frozenset[str]:
+        """The vars that have a column in the file, and so are names in every row of it, with or without a value."""
         ...
 
 
@@ -44,8 +56,15 @@ class YamlSource:
         line, column = find(self.root, path, key=key)
         return Location(file=self.file, line=line, column=column, json_path=json_path(path))
 
-    def left_empty(self, row: int) -> frozenset[str]:  # noqa: ARG002 - part of the protocol; YAML has no columns
-        return frozenset()
+    def where_row(self, number: int) -> Location:
+        return self.where(("jobs", number))
+
+    def rows(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
+        return (self.data["jobs"][number] for number in numbers)
+
+    @property
+    def var_columns(self) -> frozenset[str]:
+        return frozenset()  # YAML has no columns
 
 
 @dataclass(frozen=True)
@@ -54,22 +73,29 @@ class CsvSource:
 
     file: str
     data: dict[str, Any]
-    lines: list[int]
+    lines: Sequence[int]
     columns: dict[ValuePath, str]
     header_line: int = 1
-    empty: dict[int, frozenset[str]] = field(default_factory=dict)
 
     def where(self, path: ValuePath, *, key: bool = False) -> Location:  # noqa: ARG002 - a cell has no key of its own
-        line = self.header_line
+        line, column = self.header_line, None
         match path:
-            case ("jobs", int(row), *_):
+            case ("jobs", int(row), *steps):
                 line = self.lines[row]
-        column = next((self.columns[part] for part in _prefixes(path[2:]) if part in self.columns), None)
+                column = next((self.columns[part] for part in _prefixes(steps) if part in self.columns), None)
         column = None if column is None else shown(column)
         return Location(file=self.file, line=line, column=column, json_path=json_path(path))
 
-    def left_empty(self, row: int) -> frozenset[str]:
-        return self.empty.get(row, frozenset())
+    def where_row(self, number: int) -> Location:
+        return Location(file=self.file, line=self.lines[number], json_path=f"$.jobs[{number}]")
+
+    def rows(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
+        rows: Rows = self.data["jobs"]
+        return rows.at(numbers)
+
+    @cached_property
+    def var_columns(self) -> frozenset[str]:
+        return frozenset(heading for path, heading in self.columns.items() if path[0] == "vars")
 
 
 def json_path(path: ValuePath) -> str:
@@ -85,6 +111,6 @@ def json_path(path: ValuePath) -> str:
     return text if len(text) <= _LONGEST_PATH else text[: _LONGEST_PATH - 3] + "..."
 
 
-def _prefixes(path: ValuePath) -> list[ValuePath]:
+def _prefixes(steps: Sequence[str | int]) -> list[ValuePath]:
     """A path and all the paths above it, the longest first."""
-    return [path[:length] for length in range(len(path), 0, -1)]
+    return [tuple(steps[:length]) for length in range(len(steps), 0, -1)]

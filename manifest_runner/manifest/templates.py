@@ -7,11 +7,14 @@ and what is filled in is not read again. A name is any text without braces, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
+from typing import NamedTuple
 
 _BRACED = re.compile(r"\{([^{}]{1,200})\}")
+_NAMED = re.compile(r"\{([^{}]+)\}")
 
 MOST_FILLED = 100_000
 """Characters of a text with its names filled in. Far above what any field takes, which its schema says in full; far
@@ -44,9 +47,26 @@ class UnknownNames(TemplateError):
         self.names = names
 
 
-@lru_cache(maxsize=1024)
 def parse(template: str) -> tuple[Part, ...]:
     """The literal parts and the names, in order. Raises TemplateError."""
+    pieces = _pieces(template)
+    if pieces is None:
+        return _parse_sign_by_sign(template)
+    parts = [Name(piece) if number % 2 else piece for number, piece in enumerate(pieces)]
+    return tuple(part for part in parts if part)
+
+
+def _pieces(template: str) -> list[str] | None:
+    """A text, a name, a text ... a text, some of them empty; None for a template with other braces in it."""
+    pieces = _NAMED.split(template)
+    names = [name.strip() for name in pieces[1::2]]
+    if not all(names) or any("{" in text or "}" in text for text in pieces[::2]):
+        return None
+    pieces[1::2] = names
+    return pieces
+
+
+def _parse_sign_by_sign(template: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     literal = ""
     position = 0
@@ -72,6 +92,7 @@ def parse(template: str) -> tuple[Part, ...]:
     return (*parts, literal) if literal else tuple(parts)
 
 
+@lru_cache(maxsize=1024)
 def names_in(template: str) -> tuple[str, ...]:
     """The names a template uses, in its order and each once. Raises TemplateError."""
     return tuple(dict.fromkeys(part.text for part in parse(template) if isinstance(part, Name)))
@@ -91,15 +112,73 @@ def expand(template: str, values: Mapping[str, str]) -> str:
     """
     if "{" not in template and "}" not in template:
         return template
-    if unknown := tuple(name for name in names_in(template) if name not in values):
-        raise UnknownNames(unknown)
-    filled = [part if isinstance(part, str) else values[part.text] for part in parse(template)]
-    if sum(map(len, filled)) > MOST_FILLED:
+    form = _form(template)
+    try:
+        filled = form.pick(values)
+    except KeyError:
+        raise UnknownNames(tuple(name for name in names_in(template) if name not in values)) from None
+    if sum(map(len, filled)) > form.room:
         raise TemplateError(
             f"Filled in, the text has more than {MOST_FILLED:,} characters.",
             "Shorten it, or the values in it.",
         )
-    return "".join(filled)
+    return form.text % filled
+
+
+def expand_all(templates: Sequence[str], values: Mapping[str, Sequence[str]]) -> list[str]:
+    """One template after the other filled in; each name has a value for each of them. Raises TemplateError.
+
+    Where they are all the same template, this takes a quarter of the time.
+    """
+    if not any("{" in template or "}" in template for template in set(templates)):
+        return list(templates)
+    if len(set(templates)) > 1:
+        return [_expand_one(template, values, number) for number, template in enumerate(templates)]
+    form = _form(templates[0])
+    if unknown := tuple(name for name in form.names if name not in values):
+        raise UnknownNames(unknown)
+    if sum(max(map(len, values[name])) for name in form.names) > form.room:
+        raise TemplateError("Filled in, a text may be too long.", "Fill them in one by one.")
+    if not form.names:
+        return [form.text % ()] * len(templates)
+    return list(map(form.text.__mod__, zip(*(values[name] for name in form.names), strict=True)))
+
+
+def _expand_one(template: str, values: Mapping[str, Sequence[str]], number: int) -> str:
+    """A template that is hardly met twice, filled in with the values of this number."""
+    pieces = _pieces(template)
+    if pieces is not None and all(name in values for name in pieces[1::2]):
+        pieces[1::2] = [values[name][number] for name in pieces[1::2]]
+        if sum(map(len, pieces)) <= MOST_FILLED:
+            return "".join(pieces)
+    return expand(template, {name: column[number] for name, column in values.items()})
+
+
+class _Form(NamedTuple):
+    """A template as `%` fills it in."""
+
+    text: str
+    names: tuple[str, ...]
+    pick: Callable[[Mapping[str, str]], tuple[str, ...]]  # the values of its names, in their order; KeyError
+    room: int  # how long these may be together
+
+
+@lru_cache(maxsize=1024)
+def _form(template: str) -> _Form:
+    parts = parse(template)
+    names = [part.text for part in parts if isinstance(part, Name)]
+    return _Form(
+        text="".join(part.replace("%", "%%") if isinstance(part, str) else "%s" for part in parts),
+        names=tuple(names),
+        pick=_picker(names),
+        room=MOST_FILLED - sum(len(part) for part in parts if isinstance(part, str)),
+    )
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, str]], tuple[str, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple([values[name] for name in names])
 
 
 def _name(template: str, start: int) -> tuple[Name, int]:

@@ -16,6 +16,8 @@ MAX_BYTES = 64 * 1024 * 1024
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 """What neither a person types nor YAML allows. Tab and line breaks are no part of it."""
 
+_CONTROL_BYTES = bytes(code for code in range(128) if CONTROL.match(chr(code)))
+
 _BOM = "\ufeff"
 
 # Files that are named in a manifest's place by mistake, known by their first bytes.
@@ -49,9 +51,14 @@ def read_text(path: Path, *, named_at: Location | None = None) -> str:
     except UnicodeDecodeError as exc:
         raise ManifestError([_other_file(file, data) or _not_utf8(file, data, exc.start)]) from None
     text = text.removeprefix(_BOM)
-    if bad := CONTROL.search(text):
+    if not _surely_clean(data) and (bad := CONTROL.search(text)):
         raise ManifestError([_other_file(file, data) or _control_character(file, text, bad.start())])
     return text
+
+
+def _surely_clean(data: bytes) -> bool:
+    """Whether there is nothing in it that CONTROL finds. Ten times as quick; False says nothing."""
+    return data.isascii() and len(data.translate(None, _CONTROL_BYTES)) == len(data)
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
@@ -82,7 +89,8 @@ def _read_bytes(path: Path, location: Location) -> bytes:
             fault = (f"{path} is no ordinary file.", "Save the manifest as a file.")
         else:
             with path.open("rb") as stream:
-                data = stream.read(MAX_BYTES + 1)
+                # What is asked for is set aside at once, however little there is.
+                data = stream.read(min(path.stat().st_size, MAX_BYTES) + 1)
     except FileNotFoundError:
         fault = (f"There is no file {path}.", "Check the name and the folder.")
     except (OSError, ValueError) as exc:  # ValueError: a name with a NUL in it

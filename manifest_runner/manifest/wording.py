@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any
-
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from manifest_runner.manifest.enough import ENOUGH
 from manifest_runner.manifest.guesses import guessed_field
-from manifest_runner.manifest.schemas import RuleName, errors_in
+from manifest_runner.manifest.schemas import RuleName, errors_in, surely_follows
 from manifest_runner.manifest.source import ValuePath
 from manifest_runner.manifest.text import shown
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 # References can hold signed addresses or megabytes of Base64: their values are never repeated in a message.
 _UNSHOWN = frozenset({"image", "sound_file", "callback_url", "base_url"})
@@ -71,6 +72,8 @@ def faults_in(name: RuleName, value: object, *, at: ValuePath = ()) -> list[Faul
 
     `at` leads to the value. Where there are more than ENOUGH the rest is not looked for.
     """
+    if surely_follows(name, value):
+        return []
     complaints = list(islice(_leaves(errors_in(name, value), at), _MOST_COMPLAINTS))
     mistyped = {complaint.path for complaint in complaints if complaint.rule == "type"}
     faults: dict[Fault, None] = {}

@@ -1,36 +1,34 @@
 """Every job's media, probed and checked before anything is sent. Each distinct file is looked at once.
 
 Reading and probing happen in threads (both let go of the interpreter's lock); what they find is kept for the next
-command. What can be made to fit is no problem: what will be done to it is part of the answer.
+command. What can be made to fit is no problem: what will be done to it is part of the answer. Kept is what was found of
+each file, and nothing of a job: what is known of its media is put together when it is asked for.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Generic, TypeVar
 
-from manifest_runner.errors import MediaError
+from manifest_runner.media.desk import Answer, Checked, Desk
 from manifest_runner.media.facts import AudioFacts, ImageFacts
-from manifest_runner.media.fingerprint import fingerprint, fingerprint_parts
+from manifest_runner.media.fingerprint import fingerprint, fingerprint_parts, usual_parts_text
 from manifest_runner.media.fit.recipes import AudioRecipe, ImageRecipe, audio_fitting, image_fitting
 from manifest_runner.media.limits import Objection
 from manifest_runner.media.probe.cache import ProbeCache
-from manifest_runner.media.probe.look import Findings, Look, file_key
+from manifest_runner.media.probe.look import Look
 from manifest_runner.media.probe.url import UrlReader
-from manifest_runner.media.source import Source, parse_reference
-from manifest_runner.models import Fit, FitMode, Job, Problem
+from manifest_runner.models import Job, Problem
 
 _MOST_WORKERS = 8
-_NO_FIT = Fit(FitMode.OFF)  # what a URL leads to is passed on as it is
-
-Facts = TypeVar("Facts", ImageFacts, AudioFacts)
-Recipe = TypeVar("Recipe", ImageRecipe, AudioRecipe)
+_AHEAD = 1_000  # jobs whose media are asked for before the first of them is known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,20 +65,150 @@ class JobMedia:
         return {name: recipe.what for name, recipe in recipes.items() if recipe is not None}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Preflight:
-    """`media` by external_task_id, for the jobs that nothing was found against; `problems` in the jobs' order.
+ImageDesk = Desk[ImageFacts, ImageRecipe]
+SoundDesk = Desk[AudioFacts, AudioRecipe]
 
-    `warnings` are of what is taken, and may still not be meant.
+
+class Preflight:
+    """What was found of the media of all jobs that were looked at so far; problems in the jobs' order.
+
+    `warnings` are of what is taken, and may still not be meant. `fitted` counts the jobs whose `image`, or
+    `sound_file`, will be made to fit. `previews`: a mouth that is pointed at counts into the fingerprint.
     """
 
-    media: Mapping[str, JobMedia]
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...] = ()
+    def __init__(self, images: ImageDesk, sounds: SoundDesk, *, previews: bool = False) -> None:
+        self.fitted: Counter[str] = Counter()
+        self._images = images
+        self._sounds = sounds
+        self._previews = previews
+        self._problems: list[Problem] = []
+        self._warnings: list[Problem] = []
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(self._problems)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        return tuple(self._warnings)
+
+    def over(self, jobs: Iterable[Job], progress: Callable[[int], None] | None = None) -> Iterator[Job]:
+        """Look at the media of all jobs while they pass by; each comes out when its own are known.
+
+        A few are ahead, so that the threads have work while the first file is still read.
+        """
+        waiting: deque[tuple[Job, Answer[ImageFacts], Answer[AudioFacts]]] = deque()
+        for job in jobs:
+            if not waiting:  # the quick way for the files that thousands of jobs share
+                image = self._images.known(job.image, job.fit)
+                sound = self._sounds.known(job.sound_file, job.fit)
+                if image is not None and sound is not None:
+                    self._settle(job, image, sound, progress)
+                    yield job
+                    continue
+            waiting.append((job, self._images.ask(job.image), self._sounds.ask(job.sound_file)))
+            while waiting and (
+                len(waiting) > _AHEAD or (waiting[0][1].is_there() and waiting[0][2].is_there())
+            ):
+                yield self._settled(waiting.popleft()[0], progress)
+        while waiting:
+            yield self._settled(waiting.popleft()[0], progress)
+
+    def _settled(self, job: Job, progress: Callable[[int], None] | None) -> Job:
+        self._settle(job, *self._checked(job), progress)
+        return job
+
+    def _settle(
+        self,
+        job: Job,
+        image: Checked[ImageFacts, ImageRecipe],
+        sound: Checked[AudioFacts, AudioRecipe],
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        if not (image.plain and sound.plain):
+            for name, checked in (("image", image), ("sound_file", sound)):
+                self._problems += _told(job, name, checked.objections)
+                self._warnings += _told(job, name, checked.warnings)
+                if checked.recipe and not image.objections and not sound.objections:
+                    self.fitted[name] += 1
+        if progress:
+            progress(1)
+
+    def of(self, job: Job) -> JobMedia | None:
+        """What is known of a job's media; None where something is wrong with them."""
+        image, sound = self._checked(job)
+        if image.objections or sound.objections:
+            return None
+        parts = self._parts(job, image, sound)
+        return JobMedia(
+            image=image.facts,
+            audio=sound.facts,
+            image_recipe=image.recipe,
+            audio_recipe=sound.recipe,
+            sound_passed_on=sound.passed_on,
+            fingerprint=fingerprint(parts),
+            fingerprint_parts=parts,
+        )
+
+    def parts_text_of(self, job: Job) -> str | None:
+        """The parts of the same job's fingerprint as JSON with sorted keys."""
+        fit = job.fit
+        image = self._images.known(job.image, fit) or self._images.checked(job.image, fit)
+        sound = self._sounds.known(job.sound_file, fit) or self._sounds.checked(job.sound_file, fit)
+        if image.objections or sound.objections:
+            return None
+        if image.recipe or sound.recipe or job.mouth:
+            return json.dumps(self._parts(job, image, sound), sort_keys=True)
+        return usual_parts_text(job, image_sha256=image.content, audio_sha256=sound.content)
+
+    def _checked(self, job: Job) -> tuple[Checked[ImageFacts, ImageRecipe], Checked[AudioFacts, AudioRecipe]]:
+        return self._images.checked(job.image, job.fit), self._sounds.checked(job.sound_file, job.fit)
+
+    def _parts(
+        self,
+        job: Job,
+        image: Checked[ImageFacts, ImageRecipe],
+        sound: Checked[AudioFacts, AudioRecipe],
+    ) -> dict[str, str]:
+        return fingerprint_parts(
+            job,
+            image_sha256=image.content,
+            audio_sha256=sound.content,
+            fitted=_chosen(image.recipe, sound.recipe),
+            mouth=job.mouth if self._previews else None,
+        )
+
+
+@contextmanager
+def looking(
+    folder: Path,
+    *,
+    workers: int | None = None,
+    remote_service: bool = False,
+    look_at_urls: bool = False,
+    previews: bool = False,
+    cache: ProbeCache | None = None,
+) -> Iterator[Preflight]:
+    """A Preflight for jobs to pass by; references are relative to `folder`. What it has found stays known afterwards.
+
+    `remote_service`: URLs are fetched from elsewhere, so that one of this machine or its network is no use.
+    `look_at_urls`: see what public URLs lead to. `previews`: a mouth that is pointed at counts into the fingerprint,
+    which it must not where it makes no difference.
+    """
+    pool = ThreadPoolExecutor(workers or min(_MOST_WORKERS, (os.cpu_count() or 1) + 1), "probe")
+    with ExitStack() as leaving:
+        leaving.callback(
+            pool.shutdown, cancel_futures=True
+        )  # after Ctrl-C the files still waiting are not read
+        urls = leaving.enter_context(UrlReader()) if look_at_urls else None
+        look = Look(folder, cache or ProbeCache(), urls, remote_service=remote_service)
+        images = ImageDesk(pool, folder, look.image, image_fitting)
+        sounds = SoundDesk(pool, folder, look.sound, audio_fitting)
+        yield Preflight(images, sounds, previews=previews)
 
 
 def preflight(
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     folder: Path,
     *,
     workers: int | None = None,
@@ -90,65 +218,22 @@ def preflight(
     previews: bool = False,
     cache: ProbeCache | None = None,
 ) -> Preflight:
-    """Probe and check the media of `jobs`; references are relative to `folder`.
+    """Probe and check the media of `jobs`, as `looking` does, in a pass of its own.
 
-    `remote_service`: URLs are fetched from elsewhere, so that one of this machine or its network is no use.
-    `look_at_urls`: see what public URLs lead to. `previews`: a mouth that is pointed at counts into the fingerprint,
-    which it must not where it makes no difference. `progress` is called from this thread with the number of jobs newly
-    looked at, as tqdm's `update` wants it. A job's trouble never hides another's: everything found comes back as
-    Problems at the field's own location.
+    `progress` is called from this thread with the number of jobs newly looked at, as tqdm's `update` wants it. A job's
+    trouble never hides another's: everything found comes back as Problems at the field's own location.
     """
-    media: dict[str, JobMedia] = {}
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
-    pool = ThreadPoolExecutor(workers or min(_MOST_WORKERS, (os.cpu_count() or 1) + 1), "probe")
-    with ExitStack() as leaving:
-        leaving.callback(
-            pool.shutdown, cancel_futures=True
-        )  # after Ctrl-C the files still waiting are not read
-        urls = leaving.enter_context(UrlReader()) if look_at_urls else None
-        look = Look(folder, cache or ProbeCache(), urls, remote_service=remote_service)
-        images: Desk[ImageFacts] = Desk(pool, folder, look.image)
-        sounds: Desk[AudioFacts] = Desk(pool, folder, look.sound)
-        tickets = [(job, images.ask(job.image), sounds.ask(job.sound_file)) for job in jobs]
-        for job, asked_image, asked_sound in tickets:
-            image, sound = asked_image.result(), asked_sound.result()
-            found, checked = _check(job, image, sound, previews=previews)
-            problems += found
-            warnings += [*_told(job, "image", image.warnings), *_told(job, "sound_file", sound.warnings)]
-            if not found:
-                media[job.external_task_id] = checked
-            if progress:
-                progress(1)
-    return Preflight(media=media, problems=tuple(problems), warnings=tuple(warnings))
-
-
-def _check(
-    job: Job, image: Findings[ImageFacts], sound: Findings[AudioFacts], *, previews: bool
-) -> tuple[list[Problem], JobMedia]:
-    """The job's problems, and what its media are and become."""
-    image_recipe, image_objections = _fitted(image, job.fit, image_fitting)
-    audio_recipe, sound_objections = _fitted(sound, job.fit, audio_fitting)
-    problems = [
-        *_told(job, "image", [*image.objections, *_of(image.label, image_objections)]),
-        *_told(job, "sound_file", [*sound.objections, *_of(sound.label, sound_objections)]),
-    ]
-    parts = fingerprint_parts(
-        job,
-        image_sha256=_content(image),
-        audio_sha256=_content(sound),
-        fitted=_chosen(image_recipe, audio_recipe),
-        mouth=job.mouth if previews else None,
-    )
-    return problems, JobMedia(
-        image=image.facts,
-        audio=sound.facts,
-        image_recipe=image_recipe,
-        audio_recipe=audio_recipe,
-        sound_passed_on=sound.passed_on,
-        fingerprint=fingerprint(parts),
-        fingerprint_parts=parts,
-    )
+    with looking(
+        folder,
+        workers=workers,
+        remote_service=remote_service,
+        look_at_urls=look_at_urls,
+        previews=previews,
+        cache=cache,
+    ) as found:
+        for _ in found.over(jobs, progress):
+            pass
+    return found
 
 
 def _chosen(image: ImageRecipe | None, audio: AudioRecipe | None) -> list[str]:
@@ -157,71 +242,9 @@ def _chosen(image: ImageRecipe | None, audio: AudioRecipe | None) -> list[str]:
     return [*padded, "trim"] if audio and audio.cut else padded
 
 
-def _content(findings: Findings[Facts]) -> str | None:
-    """The hash that stands for the media: None for a URL, which stands for itself whatever it leads to today."""
-    return findings.facts.sha256 if findings.facts and not findings.passed_on else None
-
-
-def _fitted(
-    found: Findings[Facts], fit: Fit, fitting: Callable[[Facts, Fit], tuple[Recipe | None, list[Objection]]]
-) -> tuple[Recipe | None, list[Objection]]:
-    """What will be done to it, and what is against it. A URL is passed on as it is."""
-    if found.facts is None:
-        return None, []
-    if found.passed_on:
-        return fitting(found.facts, _NO_FIT)
-    recipe, objections = fitting(found.facts, fit)
-    if objections and fit.mode is FitMode.OFF and fitting(found.facts, replace(fit, mode=FitMode.AUTO))[0]:
-        hint = "Or let it be made to fit: its row, or the defaults, say `fit: off`."
-        objections = [one._replace(mend=f"{one.mend} {hint}") for one in objections]
-    return recipe, objections
-
-
-def _of(label: str, objections: Sequence[Objection]) -> Iterator[Objection]:
-    return (one._replace(what=f"{label} {one.what}") for one in objections)
-
-
 def _told(job: Job, field_name: str, objections: Sequence[Objection]) -> list[Problem]:
     where = job.where(field_name)
     return [
         Problem(location=where, what=one.what, mend=one.mend, job=job.external_task_id, kind=one.kind)
         for one in objections
     ]
-
-
-class Desk(Generic[Facts]):
-    """Takes references of one kind, starts the work on each distinct file once, and hands out the results."""
-
-    def __init__(
-        self, pool: ThreadPoolExecutor, folder: Path, look: Callable[[Source], Findings[Facts]]
-    ) -> None:
-        self._pool = pool
-        self._folder = folder
-        self._look: Callable[[Source], Findings[Facts]] = look
-        self._asked: dict[Hashable, Future[Findings[Facts]]] = {}
-
-    def ask(self, reference: str | None) -> Future[Findings[Facts]]:
-        """The findings on `reference`, at some time. None is answered at once: there is nothing to look at."""
-        if reference is None:
-            return _answered(Findings())
-        if reference not in self._asked:  # the quick way for a default that thousands of jobs share
-            self._asked[reference] = self._ask_once(reference)
-        return self._asked[reference]
-
-    def _ask_once(self, reference: str) -> Future[Findings[Facts]]:
-        try:
-            source = parse_reference(reference)
-        except MediaError as error:
-            return _answered(
-                Findings(objections=(Objection(error.what, error.mend, "reference to nothing"),))
-            )
-        key: Hashable = file_key(source, self._folder) or source
-        if key not in self._asked:
-            self._asked[key] = self._pool.submit(self._look, source)
-        return self._asked[key]
-
-
-def _answered(findings: Findings[Facts]) -> Future[Findings[Facts]]:
-    future: Future[Findings[Facts]] = Future()
-    future.set_result(findings)
-    return future

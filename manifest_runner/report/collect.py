@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from manifest_runner.errors import UsageError
 from manifest_runner.ledger import SpeechRecord, queries
-from manifest_runner.ledger.speeches import speeches_of
+from manifest_runner.ledger.limits import LimitRecord, LimitSpan, limit_span, limits_of
+from manifest_runner.ledger.speeches import each_speech, speeches_for
 from manifest_runner.models import Rates, Units, utc_now
 from manifest_runner.report.lines import NOTHING, JobLine, line_of
 from manifest_runner.report.tally import FailureGroup, Tally, Totals
+
+CHUNK = 500  # jobs at once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +32,8 @@ class CampaignReport:
     totals: Totals
     failures: tuple[FailureGroup, ...]
     var_names: tuple[str, ...]
+    slots: tuple[LimitRecord, ...]  # the newest changes of the limit
+    slot_span: LimitSpan | None
     jobs: Callable[[], Iterator[JobLine]]
     ledger_id: str  # tells the report of one ledger from that of another
 
@@ -49,11 +55,11 @@ def collect(
     connection.execute("BEGIN")
     try:
         tally = Tally()
-        spoken = speeches_of(connection, campaign)
-        speech_units = _speech_units(spoken)
-        for line in _lines(connection, campaign, speech_units):
+        for line in _lines(connection, campaign):
             tally.add(line)
-        totals = tally.totals(spoken)
+        for speech in each_speech(connection, campaign):
+            tally.add_speech(speech)
+        totals = tally.totals()
         if not totals.jobs:
             raise _unknown_campaign(connection, campaign)
         yield CampaignReport(
@@ -65,21 +71,25 @@ def collect(
             totals=totals,
             failures=tally.failures(),
             var_names=tally.var_names(),
-            jobs=lambda: _lines(connection, campaign, speech_units),
+            slots=limits_of(connection, campaign),
+            slot_span=limit_span(connection, campaign),
+            jobs=lambda: _lines(connection, campaign),
             ledger_id=queries.ledger_id(connection),
         )
     finally:
         connection.execute("ROLLBACK")
 
 
-def _lines(
-    connection: sqlite3.Connection, campaign: str, speech_units: Mapping[str, Units | None]
-) -> Iterator[JobLine]:
-    for record in queries.jobs(connection, campaign):
-        yield line_of(record, speech_units.get(record.external_task_id, NOTHING))
+def _lines(connection: sqlite3.Connection, campaign: str) -> Iterator[JobLine]:
+    records = queries.jobs(connection, campaign)
+    while some := list(islice(records, CHUNK)):
+        spoken = speeches_for(connection, [record.external_task_id for record in some])
+        speech_units = _speech_units(spoken)
+        for record in some:
+            yield line_of(record, speech_units.get(record.external_task_id, NOTHING))
 
 
-def _speech_units(spoken: Sequence[SpeechRecord]) -> dict[str, Units | None]:
+def _speech_units(spoken: Iterable[SpeechRecord]) -> dict[str, Units | None]:
     """By job, what its texts cost; None where the service gave no figure for one of them."""
     by_job: dict[str, Units | None] = {}
     for speech in spoken:

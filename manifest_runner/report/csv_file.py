@@ -9,12 +9,9 @@ there, or read report.json.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
-from datetime import datetime
-from decimal import Decimal
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
 
-from manifest_runner.models import units_text, utc_text
 from manifest_runner.report.collect import CampaignReport
 from manifest_runner.report.lines import JobLine
 from manifest_runner.report.text import cell
@@ -24,56 +21,64 @@ from manifest_runner.report.text import cell
 ENCODING = "utf-8-sig"
 
 
-def _decimal(value: Decimal | None) -> str:
-    return units_text(value) if value is not None else ""
+Value = Mapping[str, Any]
 
 
-def _moment(value: datetime | None) -> str:
-    return utc_text(value) if value is not None else ""
+def _plain(name: str) -> Callable[[JobLine, Value], str]:
+    """What we made ourselves, as the JSON has it."""
+    return lambda _, value: str(value[name]) if value[name] is not None else ""
 
 
-def _text(value: str | None) -> str:
-    return cell(value) if value is not None else ""
+def _told(name: str) -> Callable[[JobLine, Value], str]:
+    """What somebody else wrote."""
+    return lambda _, value: cell(str(value[name])) if value[name] is not None else ""
 
 
-_COLUMNS: dict[str, Callable[[JobLine], str]] = {
-    "external_task_id": lambda line: _text(line.external_task_id),
-    "outcome": lambda line: line.outcome.value,
-    "changed": lambda line: _text(", ".join(line.changed)),
-    "message": lambda line: _text(line.message),
-    "file": lambda line: _text(line.file),
-    "watermark_file": lambda line: _text(line.watermark_file),
-    "captions_file": lambda line: _text(line.captions_file),
-    "fitted": lambda line: _text("; ".join(f"{name}: {what}" for name, what in line.fitted.items())),
-    "mode": lambda line: line.mode.value,
-    "video_seconds": lambda line: _decimal(line.video_seconds),
-    "units_estimated": lambda line: _decimal(line.units_estimated),
-    "units_deducted": lambda line: _decimal(line.units_deducted),
-    "units_speech": lambda line: _decimal(line.units_speech),
-    "units_unknown": lambda line: "yes" if line.units_unknown or line.units_speech is None else "no",
-    "attempts": lambda line: str(line.attempts),
-    "queued_at": lambda line: _moment(line.queued_at),
-    "submitted_at": lambda line: _moment(line.submitted_at),
-    "ended_at": lambda line: _moment(line.ended_at),
-    "fetched_at": lambda line: _moment(line.fetched_at),
-    "service_status": lambda line: line.service_status.value if line.service_status else "",
-    "task_id": lambda line: _text(line.task_id),
-    "sha256": lambda line: _text(line.sha256),
-    "bytes": lambda line: cell(str(line.bytes)) if line.bytes is not None else "",
-    "tags": lambda line: _text("|".join(line.tags)),
+_COLUMNS: dict[str, Callable[[JobLine, Value], str]] = {
+    "line": _told("line"),
+    "external_task_id": _told("external_task_id"),
+    "outcome": _plain("outcome"),
+    "changed": lambda line, _: cell(", ".join(line.changed)),
+    "message": _told("message"),
+    "file": _told("file"),
+    "watermark_file": _told("watermark_file"),
+    "captions_file": _told("captions_file"),
+    "fitted": lambda line, _: cell("; ".join(f"{name}: {what}" for name, what in line.fitted.items())),
+    "mode": _plain("mode"),
+    "video_seconds": _plain("video_seconds"),
+    "units_estimated": _plain("units_estimated"),
+    "units_deducted": _plain("units_deducted"),
+    "units_speech": _plain("units_speech"),
+    "units_unknown": lambda line, _: "yes" if line.units_unknown or line.units_speech is None else "no",
+    "attempts": _plain("attempts"),
+    "queued_at": _plain("queued_at"),
+    "submitted_at": _plain("submitted_at"),
+    "ended_at": _plain("ended_at"),
+    "fetched_at": _plain("fetched_at"),
+    "service_status": _plain("service_status"),
+    "task_id": _told("task_id"),
+    "sha256": _told("sha256"),
+    "bytes": _told("bytes"),
+    "tags": lambda line, _: cell("|".join(line.tags)),
 }
 
 
-def write_csv(report: CampaignReport, out: TextIO) -> None:
-    """Write the header and a row a job to a file opened with `newline=""`. Vars follow as `var.NAME` columns."""
-    rows = csv.writer(out, lineterminator="\r\n")
-    rows.writerow(["line", *_COLUMNS, *(cell(f"var.{name}") for name in report.var_names)])
-    for line in report.jobs():
-        fixed = (value_of(line) for value_of in _COLUMNS.values())
-        rows.writerow(
+class CsvFile:
+    """A report on its way into a file opened with `newline=""`: the header at once, then a row a job.
+
+    Vars follow as `var.NAME` columns.
+    """
+
+    def __init__(self, report: CampaignReport, out: TextIO) -> None:
+        self._rows = csv.writer(out, lineterminator="\r\n")
+        self._var_names = report.var_names
+        self._rows.writerow([*_COLUMNS, *(cell(f"var.{name}") for name in report.var_names)])
+
+    def add(self, line: JobLine, value: Value) -> None:
+        """`value` is the line as report.json has it."""
+        self._rows.writerow(
             [
-                cell(str(line.line)) if line.line is not None else "",
-                *fixed,
-                *(_text(line.vars.get(name)) for name in report.var_names),
+                *(column(line, value) for column in _COLUMNS.values()),
+                *(cell(line.vars.get(name, "")) for name in self._var_names),
             ]
         )

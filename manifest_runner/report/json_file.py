@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TextIO
 
+from manifest_runner.ledger.limits import LimitRecord
 from manifest_runner.models import Rates, units_text, utc_text
 from manifest_runner.report.collect import CampaignReport
 from manifest_runner.report.lines import JobLine
@@ -17,13 +18,26 @@ VERSION = 1
 
 def write_json(report: CampaignReport, out: TextIO) -> None:
     """Write the whole report, one job a line, each as it is read: memory does not grow with the campaign."""
-    head = _dumps(head_value(report), indent=2)
-    out.write(head.removesuffix("\n}") + ',\n  "jobs": [')
-    separator = "\n    "
+    file = JsonFile(report, out)
     for line in report.jobs():
-        out.write(separator + _dumps(job_value(line)))
-        separator = ",\n    "
-    out.write("\n  ]\n}\n")
+        file.add(job_value(line))
+    file.end()
+
+
+class JsonFile:
+    """A report on its way into a file: its head at once, then each job's value, then the end."""
+
+    def __init__(self, report: CampaignReport, out: TextIO) -> None:
+        self._out = out
+        self._separator = "\n    "
+        out.write(_dumps(head_value(report), indent=2).removesuffix("\n}") + ',\n  "jobs": [')
+
+    def add(self, value: dict[str, Any]) -> None:
+        self._out.write(self._separator + _dumps(value))
+        self._separator = ",\n    "
+
+    def end(self) -> None:
+        self._out.write("\n  ]\n}\n")
 
 
 def head_value(report: CampaignReport) -> dict[str, Any]:
@@ -37,6 +51,7 @@ def head_value(report: CampaignReport) -> dict[str, Any]:
         "generated_at": utc_text(report.generated_at),
         "rates": _rates_value(report.rates),
         "totals": totals_value(report.totals),
+        "slots": [_limit_value(limit) for limit in report.slots],
     }
 
 
@@ -93,6 +108,10 @@ def _dumps(value: dict[str, Any], indent: int | None = None) -> str:
     """
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _limit_value(limit: LimitRecord) -> dict[str, Any]:
+    return {"at": utc_text(limit.at), "limit": limit.limit, "used": limit.used, "why": limit.why}
 
 
 def _rates_value(rates: Rates) -> dict[str, str]:

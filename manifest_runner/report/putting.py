@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,25 +14,36 @@ from manifest_runner.errors import NeedsPerson
 
 
 @contextmanager
-def replacement(target: Path, write: Callable[[BinaryIO], None]) -> Iterator[Callable[[], Path]]:
-    """Write beside the target, durably, and hand out the move onto it; what was not moved is removed.
+def replacements(
+    targets: Sequence[Path], write: Callable[[Sequence[BinaryIO]], None]
+) -> Iterator[Callable[[], None]]:
+    """Write beside the targets, durably, all of them together, and hand out the move onto them: each is on disk
+    before any takes its name. What was not moved is removed.
 
-    A link in the target's place is replaced, not followed. Raises OSError.
+    A link in a target's place is replaced, not followed. Raises OSError.
     """
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    parts = [target.with_name(f".{target.name}.{secrets.token_hex(4)}.part") for target in targets]
+
+    def move() -> None:
+        for part, target in zip(parts, targets, strict=True):
+            part.replace(target)
+
     try:
-        with part.open("xb") as out:
-            write(out)
-            out.flush()
-            os.fsync(out.fileno())
-        yield lambda: part.replace(target)
+        with ExitStack() as opened:
+            outs = [opened.enter_context(part.open("xb")) for part in parts]
+            write(outs)
+            for out in outs:
+                out.flush()
+                os.fsync(out.fileno())
+        yield move
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
 def put(target: Path, chunks: Iterable[bytes]) -> None:
     """Write beside the target and move onto it. Raises OSError."""
-    with replacement(target, lambda out: out.writelines(chunks)) as move:
+    with replacements([target], lambda outs: outs[0].writelines(chunks)) as move:
         move()
 
 

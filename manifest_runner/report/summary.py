@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from manifest_runner.ledger.limits import LimitSpan
 from manifest_runner.models import JobState, units_text
 from manifest_runner.report.collect import CampaignReport
 from manifest_runner.report.tally import FailureGroup, Totals
@@ -20,6 +21,7 @@ def summary_lines(report: CampaignReport, files: ReportFiles | None = None) -> l
     return [
         *_count_lines(report),
         *_cost_lines(report.totals),
+        *_slot_lines(report.slot_span),
         *_failure_lines(report.failures),
         *(_file_lines(files) if files else ()),
     ]
@@ -66,6 +68,15 @@ def _cost_lines(totals: Totals) -> Iterator[str]:
         yield f"For {texts} the service gave no figure: that cost is not in the sum."
     if totals.speech_calls_lost:
         yield f"{_count(totals.speech_calls_lost, 'text-to-speech call')} whose answer was lost may have been billed."
+
+
+def _slot_lines(span: LimitSpan | None) -> Iterator[str]:
+    if span is None:
+        return
+    limits = f"{span.lowest} to {span.highest}" if span.lowest != span.highest else str(span.highest)
+    times = "once" if span.lowered == 1 else f"{span.lowered} times"
+    refused = f", the account refused more {times}" if span.lowered else ""
+    yield f"Slots: {limits}{refused}."
 
 
 def _failure_lines(failures: tuple[FailureGroup, ...]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -11,6 +11,8 @@ from manifest_runner.ledger import SpeechRecord
 from manifest_runner.models import JobState, Mode, Units
 from manifest_runner.report.lines import JobLine
 
+MOST_GROUPS = 1000  # a service that puts an id into each message would make one of every job
+OTHER_REASONS = "other reasons: see the report"
 ENDED_BADLY = (JobState.FAILED, JobState.REJECTED, JobState.CONFLICT, JobState.EXPIRED)
 
 
@@ -81,13 +83,17 @@ class _ModeSums:
 
 @dataclass(slots=True)
 class Tally:
-    """Add every line, then ask for `totals()`, `failures()` and `var_names()`."""
+    """Add every line and every spoken text, then ask for `totals()`, `failures()` and `var_names()`."""
 
     _outcomes: Counter[JobState] = field(default_factory=Counter)
     _unlisted: Counter[JobState] = field(default_factory=Counter)
     _jobs_changed: int = 0
     _modes: dict[Mode, _ModeSums] = field(default_factory=dict)
     _jobs_units_unknown: int = 0
+    _speech_calls: int = 0
+    _speech_units: Units = Decimal(0)
+    _speech_calls_lost: int = 0
+    _speeches_units_unknown: int = 0
     _failures: Counter[tuple[JobState, str | None]] = field(default_factory=Counter)
     _first_ids: dict[tuple[JobState, str | None], str] = field(default_factory=dict)
     _var_names: dict[str, None] = field(default_factory=dict)  # a dict keeps the order of first sight
@@ -102,26 +108,34 @@ class Tally:
         self._var_names.update(dict.fromkeys(line.vars))
         if line.listed and line.outcome in ENDED_BADLY:
             group = (line.outcome, line.message)
+            if group not in self._failures and len(self._failures) >= MOST_GROUPS:
+                group = (line.outcome, OTHER_REASONS)
             self._failures[group] += 1
             self._first_ids.setdefault(group, line.external_task_id)
 
-    def totals(self, speeches: Sequence[SpeechRecord]) -> Totals:
-        """The sums of the lines so far and of the campaign's text-to-speech calls."""
+    def add_speech(self, speech: SpeechRecord) -> None:
+        """Text-to-speech calls belong to no line: texts are shared."""
+        self._speech_calls += speech.calls
+        self._speech_units += speech.units_deducted or Decimal(0)
+        self._speech_calls_lost += speech.calls_lost
+        self._speeches_units_unknown += speech.figureless
+
+    def totals(self) -> Totals:
+        """The sums of what was added so far."""
         modes = {mode: self._modes[mode].frozen() for mode in Mode if mode in self._modes}
-        speech_units = _sum(speech.units_deducted or Decimal(0) for speech in speeches)
         return Totals(
             jobs=self._outcomes.total(),
             by_outcome={state: self._outcomes[state] for state in JobState if state in self._outcomes},
             unlisted=self._unlisted,
             jobs_changed=self._jobs_changed,
             by_mode=modes,
-            units_deducted=_sum(mode.units_deducted for mode in modes.values()) + speech_units,
+            units_deducted=_sum(mode.units_deducted for mode in modes.values()) + self._speech_units,
             units_estimated=_sum(mode.units_estimated for mode in modes.values()),
             jobs_units_unknown=self._jobs_units_unknown,
-            speech_calls=sum(speech.calls for speech in speeches),
-            speech_units=speech_units,
-            speech_calls_lost=sum(speech.calls_lost for speech in speeches),
-            speeches_units_unknown=sum(speech.figureless for speech in speeches),
+            speech_calls=self._speech_calls,
+            speech_units=self._speech_units,
+            speech_calls_lost=self._speech_calls_lost,
+            speeches_units_unknown=self._speeches_units_unknown,
             video_seconds=_sum(mode.video_seconds for mode in modes.values()),
         )
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 from manifest_runner.disk import sync_folder
 from manifest_runner.errors import NeedsPerson
 from manifest_runner.report.collect import CampaignReport
 from manifest_runner.report.csv_file import ENCODING as CSV_ENCODING
-from manifest_runner.report.csv_file import write_csv
-from manifest_runner.report.json_file import write_json
-from manifest_runner.report.putting import keep_aside, refuse_folder, replacement
+from manifest_runner.report.csv_file import CsvFile
+from manifest_runner.report.json_file import JsonFile, job_value
+from manifest_runner.report.putting import keep_aside, refuse_folder, replacements
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +42,8 @@ def write_reports(report: CampaignReport, folder: Path) -> ReportFiles:
         if _ledger_of(files.json) != report.ledger_id:  # so the sheet beside it is not of this ledger either
             for file in (files.json, files.csv):  # the last record, perhaps, of what was paid
                 keep_aside(file)
-        with (
-            replacement(files.json, _as_text(partial(write_json, report), "utf-8")) as put_json,
-            replacement(files.csv, _as_text(partial(write_csv, report), CSV_ENCODING)) as put_csv,
-        ):
-            put_json()
-            put_csv()
+        with replacements((files.json, files.csv), partial(_write, report)) as move:
+            move()
         sync_folder(folder)
     return files
 
@@ -61,13 +57,18 @@ def _ledger_of(file: Path) -> str | None:
     return found[1].decode() if found else None
 
 
-def _as_text(write: Callable[[TextIO], None], encoding: str) -> Callable[[BinaryIO], None]:
-    def encoded(out: BinaryIO) -> None:
-        text = TextIOWrapper(out, encoding=encoding, newline="")
-        write(text)
-        text.detach()  # flushes, and leaves the file open
-
-    return encoded
+def _write(report: CampaignReport, outs: Sequence[BinaryIO]) -> None:
+    """Both files in one reading of the jobs."""
+    json_out = TextIOWrapper(outs[0], encoding="utf-8", newline="")
+    csv_out = TextIOWrapper(outs[1], encoding=CSV_ENCODING, newline="")
+    json_file, csv_file = JsonFile(report, json_out), CsvFile(report, csv_out)
+    for line in report.jobs():
+        value = job_value(line)
+        json_file.add(value)
+        csv_file.add(line, value)
+    json_file.end()
+    for out in (json_out, csv_out):
+        out.detach()  # flushes, and leaves the file open
 
 
 @contextmanager

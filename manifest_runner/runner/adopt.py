@@ -6,8 +6,11 @@ attempts. What they asked for can't be seen at the service, so the rows as they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import overload
 
 from manifest_runner.errors import ServiceError, ServiceRefused, ServiceUnreachable
 from manifest_runner.ledger import JobRecord, Ledger, adoption, queries
@@ -26,15 +29,43 @@ MOST_ATTEMPTS = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adopted:
-    """A job and the tasks that were taken up for it, the newest attempt's last."""
+    """The tasks that were taken up for a job, the newest attempt's last."""
 
-    job: Job
+    external_task_id: str
     tasks: Sequence[Task]
 
 
-def adoptable(jobs: Sequence[Job], ledger: Ledger) -> list[Job]:
+class Picked(Sequence[Job]):
+    """Some of a manifest's jobs, by their places in it. None is kept: they may be made anew each time."""
+
+    def __init__(self, jobs: Sequence[Job], places: Iterable[int]) -> None:
+        self._jobs = jobs
+        self._places = array("q", places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Job]:
+        return (self._jobs[place] for place in self._places)
+
+    @overload
+    def __getitem__(self, key: int) -> Job: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Job, ...]: ...
+    def __getitem__(self, key: int | slice) -> Job | tuple[Job, ...]:
+        if isinstance(key, int):
+            return self._jobs[self._places[key]]
+        return tuple(self._jobs[place] for place in self._places[key])
+
+
+def adoptable(jobs: Sequence[Job], ledger: Ledger) -> Picked:
     """The jobs that are not under way: for these the account may have a task that the ledger does not know."""
-    return [job for job in jobs if not _under_way(ledger.read(queries.job, job.external_task_id))]
+    keys = enumerate(job.external_task_id for job in jobs)
+    places = array("q")
+    while some := list(islice(keys, queries.CHUNK)):
+        records = ledger.read(queries.jobs_of, [key for _, key in some])
+        places.extend(place for place, key in some if not _under_way(records.get(key)))
+    return Picked(jobs, places)
 
 
 def _under_way(record: JobRecord | None) -> bool:
@@ -43,7 +74,7 @@ def _under_way(record: JobRecord | None) -> bool:
 
 async def adopt(
     jobs: Sequence[Job],
-    media: Mapping[str, JobMedia],
+    media_of: Callable[[Job], JobMedia | None],
     *,
     ledger: Ledger,
     client: AvatarClient,
@@ -62,9 +93,9 @@ async def adopt(
         for job in jobs:
             tasks = await _unknown_tasks(job, listed, ledger, client)
             if tasks:
-                taken_up = _adoption(job, media.get(job.external_task_id), tasks, rates, key_id)
+                taken_up = _adoption(job, media_of(job), tasks, rates, key_id)
                 await ledger.write(adoption.adopted, taken_up)
-                adopted.append(Adopted(job=job, tasks=list(tasks.values())))
+                adopted.append(Adopted(external_task_id=job.external_task_id, tasks=list(tasks.values())))
     except ServiceRefused as error:
         raise stops_the_run(error) or error from None
     except ServiceError as error:

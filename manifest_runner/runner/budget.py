@@ -14,7 +14,8 @@ from manifest_runner.models import Units, units_text
 
 
 class Budget:
-    """`limit` None is no budget; `committed` is what the campaign has spent or reserved before this run.
+    """`limit` None is no budget; `committed` is what the campaign has spent or reserved before this run
+    (`spent_before` of it is spent).
 
     Reservations of attempts that earlier runs left in flight are part of `committed`, and named in `in_flight`
     so that they are settled like this run's own. So are those of calls that may still turn out to have arrived.
@@ -25,12 +26,17 @@ class Budget:
     ) -> None:
         self.limit = limit
         self._reserved: dict[str, Units] = dict(in_flight or {})
-        self._spent = committed - sum(self._reserved.values(), Decimal(0))
+        self._spent = self.spent_before = committed - sum(self._reserved.values(), Decimal(0))
         self._changed = asyncio.Event()
 
     @property
     def committed(self) -> Units:
         return self._spent + sum(self._reserved.values(), Decimal(0))
+
+    @property
+    def spent(self) -> Units:
+        """What has ended and left no reservation: as the service told it, or its worst case where it did not."""
+        return self._spent
 
     async def reserve(self, external_task_id: str, units: Units) -> None:
         """Set `units` aside for this job, waiting while reservations of others may still turn out lower.

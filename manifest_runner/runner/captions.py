@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from manifest_runner.errors import MediaError
@@ -18,26 +19,30 @@ from manifest_runner.media import caption_cues, find_pauses, speech_part, srt_te
 from manifest_runner.models import Job, JobState, Speech, captions_output
 from manifest_runner.runner.landing import leads_outside, settle
 
+AT_ONCE = 200  # videos: memory does not grow with the campaign
 SPOKEN = "audio"  # the part of a fingerprint that a text belongs to
 
 
 def caption_all(
-    jobs: Sequence[Job], ledger: Ledger, folder: Path, *, progress: Callable[[int], None] | None = None
+    jobs: Iterable[Job], ledger: Ledger, folder: Path, *, progress: Callable[[int], None] | None = None
 ) -> list[str]:
     """Write the captions that are wanted and missing; the sentences about those that could not be."""
-    wanted = [(job, record) for job in jobs if (record := _due(job, ledger, folder)) is not None]
+    wanted = ((job, record) for job in jobs if (record := _due(job, ledger, folder)) is not None)
     problems = []
     with ExitStack() as leaving:
         pool = ThreadPoolExecutor(os.cpu_count() or 1, "caption")
         leaving.callback(pool.shutdown, cancel_futures=True)  # after Ctrl-C the rest is left for the next run
-        outcomes = pool.map(lambda pair: _caption(folder, *pair), wanted)
-        for (job, record), problem in zip(wanted, outcomes, strict=True):
-            if problem is None:
-                ledger.write_now(results.captioned, job.external_task_id, captions_output(record.file or ""))
-            else:
-                problems.append(f"{job.external_task_id}: its captions could not be written: {problem}")
-            if progress:
-                progress(1)
+        while some := list(islice(wanted, AT_ONCE)):
+            outcomes = pool.map(lambda pair: _caption(folder, *pair), some)
+            for (job, record), problem in zip(some, outcomes, strict=True):
+                if problem is None:
+                    ledger.write_now(
+                        results.captioned, job.external_task_id, captions_output(record.file or "")
+                    )
+                else:
+                    problems.append(f"{job.external_task_id}: its captions could not be written: {problem}")
+                if progress:
+                    progress(1)
     return problems
 
 

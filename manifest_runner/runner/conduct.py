@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from manifest_runner.errors import (
-    FetchError,
-    LedgerError,
-    ManifestRunnerError,
-)
-from manifest_runner.ledger import RESTORE, AttemptRecord, Ledger, queries, results, writes
-from manifest_runner.models import JobState, ServiceStatus, utc_now
+from manifest_runner.errors import FetchError, ManifestRunnerError
+from manifest_runner.ledger import AttemptRecord, Ledger, queries, writes
+from manifest_runner.models import JobState, utc_now
+from manifest_runner.runner.ahead import Ahead, Held
 from manifest_runner.runner.budget import Budget
-from manifest_runner.runner.decide import UNDER_WAY, Action
+from manifest_runner.runner.crew import Crew
+from manifest_runner.runner.decide import Action
 from manifest_runner.runner.fetch import Fetcher
+from manifest_runner.runner.fetches import Fetches, attempt_of
 from manifest_runner.runner.guard import Guard
-from manifest_runner.runner.plan import Step
-from manifest_runner.runner.prepare import AlreadyThere, Prepared, Preparer
+from manifest_runner.runner.pace import Size
+from manifest_runner.runner.plan import Plan, Step
+from manifest_runner.runner.prepare import AlreadyThere, Prepared, Preparer, expected_bytes
 from manifest_runner.runner.send import Sender
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slot, Slots
@@ -28,8 +28,10 @@ from manifest_runner.runner.submit import Accepted, SendAgain, Submitter
 from manifest_runner.runner.watch import Watcher
 from manifest_runner.service import Task
 
-PREPARED_AHEAD = 4  # jobs ready beyond the slots; each may hold some 40 MB of Base64
-FETCHES_AT_ONCE = 4
+PREPARED_AHEAD = 64  # jobs ready beyond the slots, at most; what they hold in memory is bounded by `Ahead`
+FEWEST_AHEAD = 8
+FETCHES = range(4, 16 + 1)  # at once: a few more where there are many slots
+LOOK_AROUND_SECONDS = 2.0  # the first jobs wait so long for the census; then they are looked up one by one
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class Outcome:
 
 
 class Conductor:
-    """Collaborators in, one `run(steps)`; a job's way reads top to bottom in `_send`."""
+    """Collaborators in, one `run(plan)`; a job's way reads top to bottom, from its turn in the line to its fetch."""
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Conductor:
         budget: Budget,
         shelter: Shelter,
         stop: Stop,
+        ahead: Ahead | None = None,
     ) -> None:
         self._ledger = ledger
         self._preparer = preparer
@@ -69,27 +72,23 @@ class Conductor:
         self._budget = budget
         self._shelter = shelter
         self._stop = stop
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._ahead = ahead or Ahead()
         self._turn = asyncio.Lock()
-        self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._guard = Guard(ledger, stop)
         self._sender = Sender(submitter=submitter, slots=slots, budget=budget, guard=self._guard, stop=stop)
+        self._fetches = Fetches(ledger=ledger, fetcher=fetcher, guard=self._guard)
+        self._sending = Crew(stop)  # what holds slots, or makes ready for them
+        self._fetching = Crew(stop)
 
-    async def run(self, steps: Sequence[Step]) -> Outcome:
-        """Carry the steps out. Comes back when all ended or when there is a reason to stop."""
-        for step in steps:
-            self._take_up(step)
-        waiting = iter([step for step in steps if step.action is Action.SEND])
-        for _ in range(PREPARED_AHEAD):
-            self._spawn(self._prepare_some(waiting))
+    async def run(self, plan: Plan) -> Outcome:
+        """Carry the plan out. Comes back when all ended or when there is a reason to stop."""
         watching = asyncio.create_task(self._watch_all())
         stopped = asyncio.create_task(self._stop.wait())
         try:
-            while self._tasks and self._stop.reason is None:
-                done, _ = await asyncio.wait(
-                    {stopped, watching, *self._tasks}, return_when=asyncio.FIRST_COMPLETED
-                )
-                self._tasks -= done
+            self._begin(plan)
+            await self._unless_stopped(stopped, self._sending)
+            self._fetches.no_more()
+            await self._unless_stopped(stopped, self._fetching)
         finally:
             await self._wind_up(stopped, watching)
         return Outcome(
@@ -101,106 +100,61 @@ class Conductor:
             problems=self._guard.problems,
         )
 
-    # -- one job's way -------------------------------------------------------------------------------------------
+    def _begin(self, plan: Plan) -> None:
+        """Slots that are taken at the service count from the start; all else is taken up as its turn comes."""
+        for step in plan.steps(Action.WATCH, Action.RESOLVE):
+            go_on = self._watch_on if step.action is Action.WATCH else self._resolve
+            self._sending.spawn(self._guard.run(step, go_on, step, attempt_of(step), self._slots.occupy()))
+        self._fetches.go_on_with(plan.steps(Action.FETCH, Action.RESTORE))
+        slots = self._slots.ceiling or self._slots.limit
+        for _ in range(min(FETCHES[-1], max(FETCHES[0], slots // 4))):
+            self._fetching.spawn(self._fetches.work())
+        line, ahead = plan.steps(Action.SEND), min(PREPARED_AHEAD, max(FEWEST_AHEAD, slots))
+        census = self._sending.spawn(self._preparer.look_around())
+        for _ in range(min(ahead, plan.counts[Action.SEND])):
+            self._sending.spawn(self._prepare_some(line, census))
 
-    async def _send(self, prepared: Prepared, slot: Slot) -> None:
-        """Submit, watch, free the slot, fetch. The caller has reserved the job's units."""
-        step, task = prepared.step, None
-        with slot:
-            try:
-                attempt = await self._sender.send(prepared, slot)
-                del prepared  # its media may be tens of megabytes, and it is no longer needed
-                if attempt is not None:
-                    task = await self._watch(step, attempt, slot)
-            except Exception:
-                # Whatever it was: the worst case is counted, and nobody waits for this job's units for ever.
-                self._budget.settle(step.external_task_id, None)
-                raise
-        if attempt is not None and task is not None:
-            await self._bring_home(step, attempt, task)
+    # -- one job's way: its turn in the line ---------------------------------------------------------------------
 
-    async def _watch(self, step: Step, attempt: AttemptRecord, slot: Slot) -> Task | None:
-        """The ended task, recorded; None when it has not ended in the time a task may take."""
-        task = await self._watcher.ended(attempt)
-        if task is None:
-            slot.keep()
-            self._budget.settle(step.external_task_id, None)
-            await self._guard.note(
-                step,
-                f"stuck: task {attempt.task_id} has not ended for too long. It may still end, and be billed: run the "
-                "same command again to look for it.",
-            )
-            return None
-        slot.free()
-        await self._ledger.write(writes.ended, ending_of(attempt, task))
-        self._budget.settle(step.external_task_id, task.units)
-        return task
-
-    async def _bring_home(self, step: Step, attempt: AttemptRecord, task: Task | None) -> None:
-        if task is None or task.status is ServiceStatus.SUCCEED:
-            async with self._fetching:
-                await self._fetcher.fetch(attempt, step.output, task)
-
-    # -- what an earlier run left --------------------------------------------------------------------------------
-
-    def _take_up(self, step: Step) -> None:
-        """Go on where the ledger says; slots that are taken at the service count from the start."""
-        attempt = step.attempt
-        if attempt is None:
-            if step.action in UNDER_WAY:
-                raise LedgerError(
-                    f"The ledger says that {step.external_task_id} is at the service, and knows no attempt of it.",
-                    mend=RESTORE,
-                )
-            return
-        match step.action:
-            case Action.RESTORE:
-                self._spawn(self._guard.run(step, self._restore, step, attempt))
-            case Action.FETCH:
-                self._spawn(self._guard.run(step, self._bring_home, step, attempt, None))
-            case Action.WATCH:
-                self._spawn(self._guard.run(step, self._go_on, step, attempt, self._slots.occupy()))
-            case Action.RESOLVE:
-                self._spawn(self._guard.run(step, self._resolve, step, attempt, self._slots.occupy()))
-
-    async def _restore(self, step: Step, attempt: AttemptRecord) -> None:
-        """Back to a video that is paid already."""
-        if step.job is not None:
-            await self._ledger.write(results.restored, attempt.attempt_id, step.job, here=step.here)
-        if not step.here:
-            await self._bring_home(step, attempt, None)
-
-    async def _go_on(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
-        with slot:
-            task = await self._watch(step, attempt, slot)
-        if task is not None:
-            await self._bring_home(step, attempt, task)
-
-    async def _resolve(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
-        """Settle what is in doubt, then go on with it like with any other."""
-        with slot:
-            sent = await self._sender.settle(step, slot, attempt)
-            if isinstance(sent, Accepted):
-                await self._go_on(step, sent.attempt, slot)
-                return
-            self._budget.release(step.external_task_id)
-            slot.free()
-        if isinstance(sent, SendAgain) and step.job is not None and step.media is not None:
-            await self._prepare(step)
-
-    # -- the line of jobs to send --------------------------------------------------------------------------------
-
-    async def _prepare_some(self, waiting: Iterator[Step]) -> None:
+    async def _prepare_some(self, line: Iterator[Step], census: asyncio.Task[None]) -> None:
         """One of several that keep jobs ready beyond the slots: one that has to wait does not hold up the rest."""
-        for step in waiting:
+        await asyncio.wait({census}, timeout=LOOK_AROUND_SECONDS)
+        for step in line:
             if not self._stop.may_send():
                 return
-            await self._guard.run(step, self._prepare, step)
+            await self._guard.run(step, self._take_up, step)
 
-    async def _prepare(self, step: Step) -> None:
-        """Make the job ready and send it in its turn; what turns out to be there already is gone on with."""
+    async def _take_up(self, step: Step) -> None:
+        """Make the job ready, once there is memory for it, and send it in its turn."""
         if await self._is_home_after_all(step):
             return
+        held, slot = await self._ahead.room_for(expected_bytes(step.job, step.media) if step.job else 0), None
+        try:
+            prepared = await self._prepare(step)
+            if prepared is not None:
+                held.is_really(prepared.request.held_bytes)
+                slot = await self._slot_for(prepared)
+            if prepared is not None and slot is not None:
+                self._sending.spawn(self._guard.run(step, self._send, prepared, slot, held))
+        finally:
+            if slot is None:  # else its sending lets go of it
+                held.let_go()
+
+    async def _is_home_after_all(self, step: Step) -> bool:
+        """Before a video that was paid and lost is paid again, the service is asked for it once more."""
+        record = step.record
+        if record is None or record.attempt is None or record.state is not JobState.EXPIRED:
+            return False
+        try:
+            await self._fetcher.fetch(record.attempt, step.output, None)
+        except FetchError as error:
+            if not error.expired:
+                raise
+            return False
+        return True
+
+    async def _prepare(self, step: Step) -> Prepared | None:
+        """Ready to send; None when it is not to be sent: what turns out to be there already is gone on with."""
         try:
             if step.estimate is not None:
                 await self._budget.room_for(step.external_task_id, step.estimate.low)
@@ -210,45 +164,106 @@ class Conductor:
             raise
         if isinstance(prepared, AlreadyThere):
             self._budget.hold(step.external_task_id, prepared.attempt.units_reserved)
-            await self._go_on(step, prepared.attempt, self._slots.occupy())
-            return
-        if prepared is not None:
-            await self._send_in_turn(prepared)
-            return
-        self._budget.release(step.external_task_id)
-        if (record := self._ledger.read(queries.job, step.external_task_id)) is not None:
-            self._guard.say(step, record.why or "its id is taken in the account")
+            slot = self._slots.occupy()
+            self._sending.spawn(self._guard.run(step, self._watch_on, step, prepared.attempt, slot))
+            return None
+        if prepared is None:
+            self._budget.release(step.external_task_id)
+            self._say_it_is_taken(step)
+        return prepared
 
-    async def _is_home_after_all(self, step: Step) -> bool:
-        """Before a video that was paid and lost is paid again, the service is asked for it once more."""
-        record = step.record
-        if record is None or record.attempt is None or record.state is not JobState.EXPIRED:
-            return False
-        try:
-            await self._bring_home(step, record.attempt, None)
-        except FetchError as error:
-            if not error.expired:
-                raise
-            return False
-        return True
-
-    async def _send_in_turn(self, prepared: Prepared) -> None:
-        """Give the job its share of the budget and then a slot; nobody is overtaken.
+    async def _slot_for(self, prepared: Prepared) -> Slot | None:
+        """Give the job its share of the budget and then a slot; nobody is overtaken. None when the run sends no more.
 
         In this order: whoever holds a slot never waits for units, which may be held by one that waits for a slot.
         """
         async with self._turn:
             if not self._stop.may_send():
-                return
+                return None
             await self._budget.reserve(prepared.step.external_task_id, prepared.units_reserved)
             slot = await self._slots.take()
             if not self._stop.may_send():  # any more, after the wait
                 slot.free()
                 self._budget.release(prepared.step.external_task_id)
+                return None
+            return slot
+
+    # -- its slot ------------------------------------------------------------------------------------------------
+
+    async def _send(self, prepared: Prepared, slot: Slot, held: Held) -> None:
+        """Submit, watch, free the slot, line up for the fetch. The job's units are reserved."""
+        step, seconds = prepared.step, prepared.seconds
+        with slot:
+            with held:
+                sent = await self._submit(prepared, slot)
+                del prepared  # its media may be megabytes, and it is no longer needed
+            if sent is not None:
+                size = Size(step.job.mode, float(seconds)) if step.job and seconds is not None else Size()
+                await self._watch(step, sent.attempt, slot, size, sent.task)
+
+    async def _submit(self, prepared: Prepared, slot: Slot) -> Accepted | None:
+        step = prepared.step
+        try:
+            if not await self._preparer.still_free(prepared):
+                self._budget.release(step.external_task_id)
+                self._say_it_is_taken(step)
+                return None
+        except Exception:
+            self._budget.release(step.external_task_id)
+            raise
+        try:
+            return await self._sender.send(prepared, slot)
+        except Exception:
+            self._budget.settle(step.external_task_id, None)  # whatever it was: the worst case is counted
+            raise
+
+    async def _watch(
+        self, step: Step, attempt: AttemptRecord, slot: Slot, size: Size, told: Task | None = None
+    ) -> None:
+        """Until the task has ended, which is recorded, or has not in the time that a task may take."""
+        try:
+            task = await self._watcher.ended(attempt, size, told)
+            if task is None:
+                slot.keep()
+                self._budget.settle(step.external_task_id, None)
+                await self._guard.note(
+                    step,
+                    f"stuck: task {attempt.task_id} has not ended for too long. It may still end, and be billed: run "
+                    "the same command again to look for it.",
+                )
                 return
-        self._spawn(self._guard.run(prepared.step, self._send, prepared, slot))
+            slot.free()
+            await self._ledger.write(writes.ended, ending_of(attempt, task))
+            self._budget.settle(step.external_task_id, task.units)
+        except Exception:
+            # Whatever it was: the worst case is counted, and nobody waits for this job's units for ever.
+            self._budget.settle(step.external_task_id, None)
+            raise
+        self._fetches.add(step, attempt, task)
+
+    # -- what an earlier run left --------------------------------------------------------------------------------
+
+    async def _watch_on(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
+        with slot:
+            await self._watch(step, attempt, slot, size_of(step))
+
+    async def _resolve(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
+        """Settle what is in doubt, then go on with it like with any other."""
+        with slot:
+            sent = await self._sender.settle(step, slot, attempt)
+            if isinstance(sent, Accepted):
+                await self._watch(step, sent.attempt, slot, size_of(step), sent.task)
+                return
+            self._budget.release(step.external_task_id)
+            slot.free()
+        if isinstance(sent, SendAgain) and step.job is not None and step.media is not None:
+            await self._take_up(step)
 
     # -- trouble -------------------------------------------------------------------------------------------------
+
+    def _say_it_is_taken(self, step: Step) -> None:
+        record = self._ledger.read(queries.job, step.external_task_id)
+        self._guard.say(step, (record.why if record else None) or "its id is taken in the account")
 
     async def _watch_all(self) -> None:
         try:
@@ -258,19 +273,26 @@ class Conductor:
         except Exception as error:  # noqa: BLE001 - reported as a bug, after what is under way was recorded
             self._stop.now(bug_in("watching tasks", error))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        return task
+    async def _unless_stopped(self, stopped: asyncio.Task[None], crew: Crew) -> None:
+        done = asyncio.create_task(crew.done())
+        await asyncio.wait({stopped, done}, return_when=asyncio.FIRST_COMPLETED)
+        done.cancel()
 
     async def _wind_up(self, *others: asyncio.Task[Any]) -> None:
         """Cancel what waits; let paid calls that are under way be answered and recorded."""
         self._slots.close()
-        everything = {*self._tasks, *others}
-        for task in everything:
+        everything = [*self._sending.cancel(), *self._fetching.cancel(), *others]
+        for task in others:
             task.cancel()
         await self._shelter.finish()
         await asyncio.gather(*everything, return_exceptions=True)
+
+
+def size_of(step: Step) -> Size:
+    """What is known of how long a task that an earlier run made may take."""
+    mode = step.job.mode if step.job else step.record.mode if step.record else None
+    seconds = step.media.seconds if step.media else None
+    return Size() if mode is None else Size(mode, float(seconds) if seconds is not None else None)
 
 
 def ending_of(attempt: AttemptRecord, task: Task) -> writes.Ending:

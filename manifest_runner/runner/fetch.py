@@ -153,14 +153,13 @@ class Fetcher:
         part = final.with_name(f".{final.name}.part")
         try:
             await self._stream(url, part)
-            facts = await asyncio.to_thread(probe_video, part)
+            facts, sha256 = await asyncio.to_thread(_checked_and_settled, part, final)
         except MediaError as error:
             await asyncio.to_thread(part.unlink, missing_ok=True)
             raise FetchError(f"what the service sent is not the video: {error.what}") from error
         except FetchError:
             await asyncio.to_thread(part.unlink, missing_ok=True)
             raise
-        sha256 = await asyncio.to_thread(settle, part, final)
         return _Landed(file=output, sha256=sha256, facts=facts)
 
     async def _stream(self, url: str, part: Path) -> None:
@@ -192,6 +191,12 @@ class Fetcher:
                 if hopeless or not etag or etag.startswith("W/") or idle > 1:
                     raise
             await asyncio.sleep(FIRST_WAIT * idle)
+
+
+def _checked_and_settled(part: Path, final: Path) -> tuple[VideoFacts, str]:
+    """The video's facts and hash, once it is durable under its name. Raises MediaError for what is no video."""
+    facts = probe_video(part)
+    return facts, settle(part, final)
 
 
 def _video_of(task: Task) -> Video:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from manifest_runner.media import DEFAULT_RATES, estimate
 from manifest_runner.models import Rates, Units
-from manifest_runner.runner.plan import Step
+from manifest_runner.runner.plan import Plan, Step
 from manifest_runner.runner.speak import speech_key
 
 NOTHING = Decimal(0)
@@ -47,23 +47,25 @@ class Forecast:
 
 
 def forecast(
-    steps: Sequence[Step],
+    plan: Plan,
     rehearsed: Mapping[str, Rehearsed],
     budget: Units | None,
     *,
     rates: Rates = DEFAULT_RATES,
 ) -> Forecast:
-    """`steps` are those of a run that has sent nothing yet, in the order it takes them."""
-    costs = [step.estimate for step in steps if step.estimate]
-    shown = [step for step in steps if (one := rehearsed.get(step.external_task_id)) and one.video]
-    texts = {key for step in shown if (key := _text(step)) is not None}
-    units = sum((rehearsed[step.external_task_id].units for step in shown), NOTHING)
-    sent, left = (None, None) if budget is None else _spent_in_turn(steps, rehearsed, budget, rates)
+    """`plan` is that of a run that has sent nothing yet."""
+    previews, units, texts = 0, NOTHING, set[str]()
+    for step in plan.steps():
+        if (one := rehearsed.get(step.external_task_id)) and one.video:
+            previews, units = previews + 1, units + one.units
+            if (text := _text(step)) is not None:
+                texts.add(text)
+    sent, left = (None, None) if budget is None else _spent_in_turn(plan, rehearsed, budget, rates)
     return Forecast(
-        videos=len(steps),
-        low=sum((cost.low for cost in costs), NOTHING),
-        high=sum((cost.high for cost in costs), NOTHING),
-        previews=len(shown),
+        videos=len(plan),
+        low=plan.low,
+        high=plan.high,
+        previews=previews,
         rehearsed=units + len(texts) * rates.speech,
         affordable=sent,
         left=left,
@@ -71,14 +73,14 @@ def forecast(
 
 
 def _spent_in_turn(
-    steps: Sequence[Step], rehearsed: Mapping[str, Rehearsed], budget: Units, rates: Rates
+    plan: Plan, rehearsed: Mapping[str, Rehearsed], budget: Units, rates: Rates
 ) -> tuple[int, Units]:
     """How many jobs the budget lets through, and what is left of it then.
 
     As a run does it: the worst case is set aside before a call, and gives way to what the call deducted.
     """
     left, texts = budget, set[str]()
-    for sent, step in enumerate(steps):
+    for sent, step in enumerate(plan.steps()):
         one = rehearsed.get(step.external_task_id)
         text = _text(step)
         speech = rates.speech if text is not None and text not in texts else NOTHING
@@ -88,7 +90,7 @@ def _spent_in_turn(
         left -= speech + likely
         if text is not None:
             texts.add(text)
-    return len(steps), left
+    return len(plan), left
 
 
 def _call(step: Step, one: Rehearsed | None, rates: Rates) -> tuple[Units, Units]:

@@ -18,16 +18,25 @@ from manifest_runner.ledger import Ledger, writes
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.stop import Stop, bug_in, stops_the_run
 
+MOST_PROBLEMS = 1000  # kept; the ledger has them all
+
 Arguments = TypeVarTuple("Arguments")
 
 
 class Guard:
-    """Runs the parts of each job's way; `problems` are the sentences to say of jobs that could not go on."""
+    """Runs the parts of each job's way, and keeps the sentences to say of jobs that could not go on."""
 
     def __init__(self, ledger: Ledger, stop: Stop) -> None:
         self._ledger = ledger
         self._stop = stop
-        self.problems: list[str] = []
+        self._problems: list[str] = []
+        self._more = 0
+
+    @property
+    def problems(self) -> list[str]:
+        """What to say at the end of the run; of very many, how many more there are."""
+        more = f"... and {self._more:,} more: the report has them all." if self._more else None
+        return [*self._problems, more] if more else list(self._problems)
 
     async def run(
         self,
@@ -55,7 +64,10 @@ class Guard:
 
     def say(self, step: Step, what: str) -> None:
         """One sentence about a job, for the end of the run."""
-        self.problems.append(f"{step.external_task_id}: {what}")
+        if len(self._problems) < MOST_PROBLEMS:
+            self._problems.append(f"{step.external_task_id}: {what}")
+        else:
+            self._more += 1
 
     async def note(self, step: Step, what: str) -> None:
         """The same, kept in the ledger too: the report and `explain` tell it."""

@@ -1,162 +1,25 @@
-"""What a run would do: manifest + ledger -> one planned step for each job. Pure: reads no file, asks nobody."""
+"""What a run would do with every job of a campaign, in a few bytes a job: each step is made when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from array import array
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 
-from manifest_runner.ledger import AttemptRecord, JobRecord
-from manifest_runner.media import Estimate, JobMedia, estimate, estimate_spoken
-from manifest_runner.models import Job, JobState, Rates, ServiceStatus, utc_now
-from manifest_runner.runner.decide import (
-    Action,
-    Retry,
-    changed_fields,
-    decide,
-    decide_paid,
-    decide_skipped,
-    paid_already,
-)
+from manifest_runner.ledger import JobRecord
+from manifest_runner.media import Estimate, JobMedia
+from manifest_runner.models import Job, Units
+from manifest_runner.runner.decide import Action
+from manifest_runner.runner.step import Step, Terms, costs_of, orphan_of, step_of
 
+__all__ = ["Plan", "Step"]
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One job's part of the plan.
+AT_ONCE = 64  # steps whose records are read together
 
-    `job` is None for a job that the ledger has under way though the manifest no longer names it: what was sent is
-    still brought home. `record` is None for a job that the ledger has never seen. `paid` is the earlier attempt that
-    the row went back to; `here`: its video lies where it belongs.
-    """
-
-    external_task_id: str
-    action: Action
-    why: str
-    output: str
-    job: Job | None = None
-    media: JobMedia | None = None
-    record: JobRecord | None = None
-    estimate: Estimate | None = None
-    changed: tuple[str, ...] = ()  # the fields that differ from what was sent
-    paid: AttemptRecord | None = None
-    here: bool = False
-
-    @property
-    def attempt(self) -> AttemptRecord | None:
-        """The attempt that the step is about."""
-        return self.paid or (self.record.attempt if self.record else None)
-
-
-def make_plan(
-    jobs: Sequence[Job],
-    media: Mapping[str, JobMedia],
-    records: Mapping[str, JobRecord],
-    *,
-    missing_files: Collection[str] = (),
-    altered_files: Collection[str] = (),
-    retry: Collection[Retry] = (),
-    retry_ids: Collection[str] = (),
-    rates: Rates,
-    now: datetime | None = None,
-) -> list[Step]:
-    """The steps in the order a run takes them: what is already paid first, then the longest first.
-
-    `records` are all jobs of the campaign in the ledger; `missing_files` are the ids of done jobs whose video is
-    no longer where it was put, `altered_files` of those where another file lies in its place.
-    `retry` are the kinds that are sent again; with `retry_ids`, those of these jobs only.
-    """
-    steps = [
-        _step(
-            job,
-            media.get(job.external_task_id),
-            records.get(job.external_task_id),
-            missing=job.external_task_id in missing_files,
-            altered=job.external_task_id in altered_files,
-            retry=retry if not retry_ids or job.external_task_id in retry_ids else (),
-            rates=rates,
-            now=now or utc_now(),
-        )
-        for job in jobs
-    ]
-    named = {job.external_task_id for job in jobs}
-    steps += [_orphan(record) for key, record in records.items() if key not in named and _open(record)]
-    return sorted(steps, key=_turn)
-
-
-def _step(
-    job: Job,
-    facts: JobMedia | None,
-    record: JobRecord | None,
-    *,
-    missing: bool,
-    altered: bool,
-    retry: Collection[Retry],
-    rates: Rates,
-    now: datetime,
-) -> Step:
-    changed = changed_fields(facts, record.attempt) if record else ()
-    paid = paid_already(record, facts) if record and changed else None
-    here = bool(paid and record and _is_its_file(paid, record) and not missing and not altered)
-    if paid:
-        action, why = decide_paid(paid, here=here, retry=retry, now=now)
-    else:
-        since_sent = changed if record and record.state is not JobState.PENDING else ()
-        action, why = decide(record, since_sent, missing=missing, retry=retry, now=now)
-    if action is Action.SKIP and record:
-        action, why = decide_skipped(job, record, altered=altered)
-    costs = _costs(job, facts, rates) if action.costs else None
-    refetched = record is not None and record.state is JobState.DONE and action is Action.FETCH
-    return Step(
-        external_task_id=job.external_task_id,
-        action=action,
-        why=why,
-        output=record.output if record and refetched else job.output,
-        job=job,
-        media=facts,
-        record=record,
-        estimate=costs,
-        changed=changed if record and record.state is not JobState.PENDING else (),
-        paid=paid if action is Action.RESTORE else None,
-        here=here,
-    )
-
-
-def _is_its_file(attempt: AttemptRecord, record: JobRecord) -> bool:
-    """Whether the job's file is surely of this attempt: no other one ever came to a video."""
-    made = [one.attempt_id for one in record.attempts if one.service_status is ServiceStatus.SUCCEED]
-    return record.file is not None and made == [attempt.attempt_id]
-
-
-def _costs(job: Job, facts: JobMedia | None, rates: Rates) -> Estimate:
-    if job.speech is not None:
-        return estimate_spoken(job.mode, job.speech, rates=rates)
-    likely = estimate(job.mode, facts.seconds if facts else None, speech=False, rates=rates)
-    most = estimate(job.mode, facts.sure_seconds if facts else None, speech=False, rates=rates).high
-    return replace(likely, high=most)
-
-
-def _orphan(record: JobRecord) -> Step:
-    if record.state is JobState.PENDING:
-        action, why = Action.RESOLVE, "an earlier call may have arrived late: the service is asked once more"
-    else:
-        action, why = decide(record, (), missing=False, retry=(), now=utc_now())
-    return Step(
-        external_task_id=record.external_task_id,
-        action=action,
-        why=f"{why}; the manifest no longer names it",
-        output=record.output,
-        record=record,
-    )
-
-
-def _open(record: JobRecord) -> bool:
-    """Whether something of it is at the service, or may be: what no refusal has settled may still have arrived."""
-    attempt = record.attempt
-    late = record.state is JobState.PENDING and attempt is not None and attempt.code is None
-    return late or record.state.in_flight or record.state is JobState.RENDERED
-
-
+_ACTIONS = tuple(Action)
+_NUMBERS = {action: number for number, action in enumerate(_ACTIONS)}
 _TURN = {
     Action.FETCH: 0,  # paid, and the service deletes it one day
     Action.RESTORE: 0,
@@ -166,13 +29,239 @@ _TURN = {
     Action.HOLD: 4,
     Action.SKIP: 5,
 }
+_NEW, _MISSING, _ALTERED = 1, 2, 4  # what was seen of a row when it was planned
 
 
-def _turn(step: Step) -> tuple[int, Decimal]:
-    """Among fetches the result that the service deletes soonest; among what is sent the longest, so that no long job
-    is left alone at the end. The sort is stable."""
+class Plan:
+    """`counts` by action, and what is sent in units: `low`, `expected` (at the most where it is unknown), `high`; in
+    `seconds` of video, None where one is unknown.
+
+    `captioned` are the places in `jobs` of those that want captions; `withdraws`: the ledger has jobs on its list that
+    these are not. A row that is done takes no place in it, any other some thirty bytes. `jobs` may be made anew each
+    time they are asked for; `media_of` knows a job's media, `records_of` reads the ledger (of the ids that it knows).
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        media_of: Callable[[Job], JobMedia | None],
+        records_of: Callable[[Sequence[str]], Mapping[str, JobRecord]],
+        terms: Terms,
+    ) -> None:
+        self.jobs = jobs
+        self.terms = terms
+        self.counts: Counter[Action] = Counter()
+        self.low = self.expected = self.high = Decimal(0)
+        self._media_of = media_of
+        self._records_of = records_of
+        self.seconds: Decimal | None = Decimal(0)
+        self.captioned = array("q")
+        self.withdraws = False
+        self._rows = _Rows()
+        self._orphans: list[str] = []
+        self._longest = 0
+
+    def __len__(self) -> int:
+        return self.counts.total()
+
+    # -- made ----------------------------------------------------------------------------------------------------
+
+    def skip(self, count: int = 1) -> None:
+        """So many rows of the manifest are done."""
+        if count:
+            self.counts[Action.SKIP] += count
+
+    def take(self, position: int, step: Step, *, missing: bool = False, altered: bool = False) -> None:
+        """The row at this position, in the manifest's order, as it was planned."""
+        if step.action is Action.SKIP:
+            self.skip()
+            return
+        seen = (
+            (_NEW if step.record is None else 0) | (_MISSING if missing else 0) | (_ALTERED if altered else 0)
+        )
+        self._add(step, position, seen)
+
+    def take_orphan(self, step: Step) -> None:
+        """A job that is under way though the manifest no longer names it."""
+        self._orphans.append(step.external_task_id)
+        self._add(step, -len(self._orphans), 0)
+
+    def _add(self, step: Step, place: int, seen: int) -> None:
+        self._rows.add(step, place, seen)
+        self.counts[step.action] += 1
+        if step.estimate is not None:
+            self.low += step.estimate.low
+            self.high += step.estimate.high
+            self.expected += _likely(step.estimate)
+            self._add_seconds(step)
+        self._longest = max(self._longest, len(step.external_task_id))
+
+    def _add_seconds(self, step: Step) -> None:
+        """As they are billed: whole ones."""
+        if step.job is None or step.estimate is None:
+            return
+        if step.estimate.expected is None or self.seconds is None:
+            self.seconds = None
+            return
+        speech = self.terms.rates.speech if step.job.speech is not None else Decimal(0)
+        self.seconds += (step.estimate.expected - speech) / self.terms.rates.per_second(step.job.mode)
+
+    # -- asked ---------------------------------------------------------------------------------------------------
+
+    def steps(self, *actions: Action) -> Iterator[Step]:
+        """The steps of these actions (of none named: all) in the order a run takes them, each as the ledger is now.
+
+        What is already paid comes first; within that what has the higher priority; among results the one that the
+        service deletes soonest, among what is sent the longest, so that no long job is left alone at the end. A row
+        that the ledger has brought elsewhere since it was planned is left out.
+        """
+        wanted = frozenset(actions or _ACTIONS)
+        numbers = {_NUMBERS[action] for action in wanted}
+        rows = (row for row in self._rows.in_turn() if self._rows.actions[row] in numbers)
+        yield from (step for _, step in self._made(rows) if step.action in wanted)
+        if Action.SKIP in wanted:
+            yield from (step for step in self._done() if step.action is Action.SKIP)
+
+    def not_done(self) -> Iterator[Step]:
+        """All steps but those of what is done, in the same order."""
+        return self.steps(*(action for action in Action if action is not Action.SKIP))
+
+    def longest_id(self, *, everything: bool) -> int:
+        """How many characters the longest id has: of what is not done, or of everything."""
+        if not everything:
+            return self._longest
+        return max((len(job.external_task_id) for job in self.jobs), default=self._longest)
+
+    def named(self, ids: Collection[str]) -> dict[str, Step]:
+        """The steps of these jobs, as far as the manifest names them, or they are under way."""
+        wanted = frozenset(ids)
+        keys = ((position, job.external_task_id) for position, job in enumerate(self.jobs))
+        places = {position: key for position, key in keys if key in wanted}
+        rows = [
+            row
+            for row, place in enumerate(self._rows.places)
+            if place in places or (place < 0 and self._orphans[-place - 1] in wanted)
+        ]
+        found = {step.external_task_id: step for _, step in self._made(iter(rows))}
+        done = [position for position, key in places.items() if key not in found]
+        return found | {step.external_task_id: step for step in self._made_at(iter(done))}
+
+    def only(self, wanted: Callable[[Step], bool]) -> Plan:
+        """A plan of the steps that are wanted, and of none that are done."""
+        chosen = Plan(self.jobs, self._media_of, self._records_of, self.terms)
+        chosen.captioned = self.captioned
+        chosen._orphans = self._orphans
+        for row, step in self._made(iter(range(len(self._rows.places)))):
+            if wanted(step):
+                chosen._add(step, self._rows.places[row], self._rows.seen[row])
+        return chosen
+
+    def changes(self) -> Iterator[tuple[tuple[str, ...], bool]]:
+        """Of every row of the manifest in its order: the fields that differ from what was sent, and whether it may
+        be sent."""
+        row, rows = 0, self._rows
+        for position in range(len(self.jobs)):
+            while row < len(rows.places) and rows.places[row] < position:
+                row += 1
+            if row < len(rows.places) and rows.places[row] == position:
+                yield rows.changed_at(row), _ACTIONS[rows.actions[row]].costs
+            else:
+                yield (), False
+
+    def estimate(self, job: Job) -> Estimate:
+        """What sending the job would probably cost."""
+        return costs_of(job, self._media_of(job), self.terms.rates)
+
+    # -- steps made ----------------------------------------------------------------------------------------------
+
+    def _made(self, rows: Iterator[int]) -> Iterator[tuple[int, Step]]:
+        while chunk := list(islice(rows, AT_ONCE)):
+            jobs = [self._job_at(self._rows.places[row]) for row in chunk]
+            keys = [
+                job.external_task_id if job else self._orphans[-self._rows.places[row] - 1]
+                for row, job in zip(chunk, jobs, strict=True)
+            ]
+            known = [key for row, key in zip(chunk, keys, strict=True) if not self._rows.seen[row] & _NEW]
+            records = self._records_of(known) if known else {}
+            for row, job, key in zip(chunk, jobs, keys, strict=True):
+                seen, record = self._rows.seen[row], records.get(key)
+                if job is not None:
+                    yield row, self._step(job, record, seen)
+                elif record is not None:
+                    yield row, orphan_of(record, self.terms.now)
+
+    def _step(self, job: Job, record: JobRecord | None, seen: int) -> Step:
+        missing, altered = bool(seen & _MISSING), bool(seen & _ALTERED)
+        return step_of(job, self._media_of(job), record, self.terms, missing=missing, altered=altered)
+
+    def _job_at(self, place: int) -> Job | None:
+        return self.jobs[place] if place >= 0 else None
+
+    def _done(self) -> Iterator[Step]:
+        """What is done: every row of the manifest that has no place."""
+        if not self.counts[Action.SKIP]:
+            return
+        busy = bytearray(len(self.jobs))
+        for place in self._rows.places:
+            if place >= 0:
+                busy[place] = 1
+        yield from self._made_at(position for position, one in enumerate(busy) if not one)
+
+    def _made_at(self, positions: Iterator[int]) -> Iterator[Step]:
+        while chunk := [self.jobs[position] for position in islice(positions, AT_ONCE)]:
+            records = self._records_of([job.external_task_id for job in chunk])
+            for job in chunk:
+                yield self._step(job, records.get(job.external_task_id), 0)
+
+
+class _Rows:
+    """A plan's rows that are not done, side by side, in the order they were taken."""
+
+    def __init__(self) -> None:
+        self.places = array("q")  # in the manifest; below zero, among the orphans
+        self.actions = bytearray()
+        self.seen = bytearray()
+        self._changed = bytearray()
+        self._kinds: list[tuple[str, ...]] = [()]  # of changes: few, whatever the number of rows
+        self._keys = array("d")
+        self._priorities = array("i")
+        self._order: array[int] | None = None
+
+    def add(self, step: Step, place: int, seen: int) -> None:
+        self._order = None
+        self.places.append(place)
+        self.actions.append(_NUMBERS[step.action])
+        self.seen.append(seen)
+        self._changed.append(self._kind(step.changed))
+        self._keys.append(_key(step))
+        self._priorities.append(step.job.priority if step.job else 0)
+
+    def changed_at(self, row: int) -> tuple[str, ...]:
+        return self._kinds[self._changed[row]]
+
+    def _kind(self, changed: tuple[str, ...]) -> int:
+        if changed not in self._kinds:
+            self._kinds.append(changed)
+        return self._kinds.index(changed)
+
+    def in_turn(self) -> Iterator[int]:
+        """The rows' numbers, in the order of a run. Each sort keeps what the one before has done among equals."""
+        if self._order is None:
+            order = sorted(range(len(self.places)), key=self._keys.__getitem__)
+            order.sort(key=self._priorities.__getitem__, reverse=True)
+            order.sort(key=[_TURN[_ACTIONS[number]] for number in self.actions].__getitem__)
+            self._order = array("q", order)
+        return iter(self._order)
+
+
+def _key(step: Step) -> float:
+    """What comes first among steps of one turn: the lowest."""
     if step.action in (Action.FETCH, Action.RESTORE):
         ended = step.attempt.ended_at if step.attempt else None
-        return _TURN[step.action], Decimal(ended.timestamp()) if ended else Decimal(0)
-    longest_first = -step.estimate.high if step.estimate else Decimal(0)
-    return _TURN[step.action], longest_first
+        return ended.timestamp() if ended else 0.0
+    return -float(_likely(step.estimate)) if step.estimate else 0.0
+
+
+def _likely(estimate: Estimate) -> Units:
+    """At the most, where the length is not known."""
+    return estimate.high if estimate.expected is None else estimate.expected

@@ -5,42 +5,51 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from decimal import Decimal
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from manifest_runner.errors import (
     GarbledReply,
     Interrupted,
-    NeedsPerson,
     ServiceError,
     ServiceRefused,
     ServiceUnreachable,
 )
-from manifest_runner.ledger import Ledger, queries
+from manifest_runner.ledger import Ledger, flight
 from manifest_runner.media import DEFAULT_RATES, Encoder
-from manifest_runner.models import JobState, Manifest, Rates, ServiceName, Units
+from manifest_runner.models import Manifest, Rates, ServiceName, utc_now
 from manifest_runner.runner.budget import Budget
+from manifest_runner.runner.census import Census
 from manifest_runner.runner.conduct import Conductor, Outcome
-from manifest_runner.runner.decide import UNDER_WAY, Action
-from manifest_runner.runner.fetch import Fetcher, disk_trouble
+from manifest_runner.runner.decide import Action
+from manifest_runner.runner.earlier import budget_of, refuse_other_key
+from manifest_runner.runner.fetch import Fetcher, OpenResult, disk_trouble
+from manifest_runner.runner.gauges import Gauges
 from manifest_runner.runner.landing import prove_writable
-from manifest_runner.runner.plan import Step
+from manifest_runner.runner.limit_log import LimitLog
+from manifest_runner.runner.pace import Pace
+from manifest_runner.runner.plan import Plan
 from manifest_runner.runner.prepare import Preparer
 from manifest_runner.runner.shelter import Shelter
-from manifest_runner.runner.slots import Slots
+from manifest_runner.runner.slots import AUTO_START, Slots, Told
 from manifest_runner.runner.speak import Speaker
 from manifest_runner.runner.stop import Stop, stops_the_run
 from manifest_runner.runner.submit import Submitter
-from manifest_runner.runner.watch import Pace, Watcher
-from manifest_runner.service import AvatarClient, Credentials, Timeouts, open_result, repeat_safely
+from manifest_runner.runner.watch import Watcher
+from manifest_runner.service import AvatarClient, Credentials, Downloads, Task, Timeouts, repeat_safely
 
 HELLO_TRIES = 4
 HELLO = "manifest-runner-hello"  # an id that no task has
-LOCAL_PACE = Pace(shortest=0.25, longest=2.0)
+LOCAL_PACE = Pace(shortest=0.02, longest=2.0)  # a sandbox is on this machine, and minds nothing
+FEWEST_CONNECTIONS, MOST_CONNECTIONS = 32, 256
+PACKS_SINCE = timedelta(days=365)
+
+Listen = Callable[[Callable[[str], None]], AbstractAsyncContextManager[None]]
+"""Called with what takes hints; receives callbacks within."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +57,14 @@ class RunOptions:
     """How a run goes about it; what it does is the plan's."""
 
     timeouts: Timeouts = field(default_factory=Timeouts)
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace | None = None  # how often to look at tasks; None: as suits the service
     task_timeout: float = 3600.0  # seconds a task may take before the run no longer waits for it
     rates: Rates = DEFAULT_RATES
     same_account: bool = False  # a person says that a key which is new to the ledger is of the same account
     received: Callable[[int], None] | None = None  # called with the size of each downloaded chunk
+    gauges: Gauges = field(default_factory=Gauges)  # what the run shows of itself
+    callback_url: str | None = None  # for jobs that name none of their own
+    listen: Listen | None = None  # within it, callbacks are received
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,12 +74,12 @@ class Service:
     base_url: str
     credentials: Credentials
     key_id: str | None = None  # tells one key from another; None where it can't matter
-    local: bool = False  # a sandbox of our own: quick to answer, so looked at more often
+    local: bool = False  # a sandbox of our own, started for this run
 
 
 async def carry_out(
     manifest: Manifest,
-    steps: Sequence[Step],
+    plan: Plan,
     *,
     ledger: Ledger,
     service: Service,
@@ -75,44 +87,60 @@ async def carry_out(
     options: RunOptions,
 ) -> Outcome:
     """Run the plan against the service. Ctrl-C and SIGTERM end it cleanly, with `Interrupted` as the reason."""
-    if not options.same_account:
-        _refuse_other_key(steps, service.key_id)
+    if not options.same_account and service.key_id is not None:
+        refuse_other_key(plan, ledger, manifest.campaign, service.key_id)
     try:
         prove_writable(folder)
     except OSError as error:
         raise disk_trouble(folder, error) from error
-    stop = Stop()
-    async with AvatarClient(service.base_url, service.credentials, timeouts=options.timeouts) as client:
+    stop, connections = Stop(), min(MOST_CONNECTIONS, max(FEWEST_CONNECTIONS, manifest.concurrency or 0))
+    async with (
+        AvatarClient(
+            service.base_url, service.credentials, timeouts=options.timeouts, connections=connections
+        ) as client,
+        Downloads(service.base_url, timeouts=options.timeouts) as downloads,
+        LimitLog(ledger, manifest.campaign) as limit_log,
+    ):
         with _signals_stop(stop):
             await _unless_stopped(stop, _hello(client))
             if stop.reason is not None:
                 return Outcome(stopped=stop.reason)
-            conductor = _conductor(
+            slots = await _slots(manifest.concurrency, client, limit_log)
+            budget = budget_of(manifest, plan, ledger)
+            _show(options.gauges, client, slots, budget)
+            conductor, watcher = _staff(
                 manifest,
-                steps,
                 ledger=ledger,
                 client=client,
                 service=service,
+                open_result=downloads.open,
                 folder=folder,
                 options=options,
+                slots=slots,
+                budget=budget,
+                census=_census(plan, ledger, client, slots),
                 stop=stop,
             )
-            return await conductor.run(steps)
+            async with options.listen(watcher.hint) if options.listen else contextlib.nullcontext():
+                return await conductor.run(plan)
 
 
-def _conductor(
+def _staff(
     manifest: Manifest,
-    steps: Sequence[Step],
     *,
     ledger: Ledger,
     client: AvatarClient,
     service: Service,
+    open_result: OpenResult,
     folder: Path,
     options: RunOptions,
+    slots: Slots,
+    budget: Budget,
+    census: Census,
     stop: Stop,
-) -> Conductor:
-    """A conductor with all its collaborators around one ledger, one client, one budget."""
-    budget, shelter = _budget(ledger, manifest, steps), Shelter()
+) -> tuple[Conductor, Watcher]:
+    """A conductor with all its collaborators around one ledger, one client, one budget; and its watcher."""
+    shelter = Shelter()
     speaker = Speaker(
         ledger=ledger,
         client=client,
@@ -121,7 +149,17 @@ def _conductor(
         campaign=manifest.campaign,
         call_units=options.rates.speech,
     )
-    return Conductor(
+    watcher = Watcher(
+        ledger=ledger,
+        client=client,
+        stop=stop,
+        pace=options.pace or (LOCAL_PACE if manifest.service.name is ServiceName.SANDBOX else Pace()),
+        task_timeout=options.task_timeout,
+        wanted=lambda: slots.wanted,
+        seen=census.look,
+        keep_up=lambda: census.in_use,
+    )
+    conductor = Conductor(
         ledger=ledger,
         preparer=Preparer(
             ledger=ledger,
@@ -130,29 +168,63 @@ def _conductor(
             encoder=Encoder(manifest.folder),
             timeouts=options.timeouts,
             rates=options.rates,
+            census=census,
             key_id=service.key_id,
+            callback_url=options.callback_url,
             previews=manifest.service.name is ServiceName.SANDBOX,
         ),
-        submitter=Submitter(ledger=ledger, client=client, stop=stop, shelter=shelter),
-        watcher=Watcher(
-            ledger=ledger,
-            client=client,
-            stop=stop,
-            pace=LOCAL_PACE if service.local else options.pace,
-            task_timeout=options.task_timeout,
+        submitter=Submitter(
+            ledger=ledger, client=client, stop=stop, shelter=shelter, duplicate=census.duplicate
         ),
+        watcher=watcher,
         fetcher=Fetcher(
             ledger=ledger,
             client=client,
-            open_result=partial(open_result, base_url=service.base_url, timeouts=options.timeouts),
+            open_result=open_result,
             folder=folder,
-            received=options.received,
+            received=options.received or options.gauges.received,
         ),
-        slots=Slots(manifest.concurrency),
+        slots=slots,
         budget=budget,
         shelter=shelter,
         stop=stop,
     )
+    return conductor, watcher
+
+
+def _show(gauges: Gauges, client: AvatarClient, slots: Slots, budget: Budget) -> None:
+    gauges.client, gauges.slots, gauges.budget = client, slots, budget
+
+
+async def _slots(concurrency: int | None, client: AvatarClient, told: Told) -> Slots:
+    """So many as the manifest says, or as the account's resource packs begin with."""
+    if concurrency is not None:
+        slots, why = Slots(concurrency, told=told), "the most that is allowed"
+    else:
+        packs = await _slots_of_packs(client)
+        slots = Slots(None, start=packs or AUTO_START, told=told)
+        why = "the account's resource packs" if packs else "a start; the account's packs do not tell"
+    told(slots.limit, 0, why)
+    return slots
+
+
+async def _slots_of_packs(client: AvatarClient) -> int | None:
+    """The largest figure among the packs in use. None where the account doesn't tell: it is a call to do without."""
+    now = utc_now()
+    try:
+        packs = await client.resource_packs(now - PACKS_SINCE, now)
+    except ServiceError:
+        return None
+    return max((pack.slots for pack in packs if pack.slots and pack.status == "online"), default=None)
+
+
+def _census(plan: Plan, ledger: Ledger, client: AvatarClient, slots: Slots) -> Census:
+    def stranger(task: Task) -> bool:
+        key = task.external_task_id
+        return key is not None and ledger.read(flight.is_strangers, key, task.task_id)
+
+    clock = asyncio.get_running_loop().time
+    return Census(client, jobs=plan.counts[Action.SEND], wave=slots.limit, stranger=stranger, clock=clock)
 
 
 def exit_code(outcome: Outcome, unfinished: int) -> int:
@@ -194,57 +266,6 @@ async def _hello(client: AvatarClient) -> None:
             f"The service does not answer: {error.what}",
             mend="Check the network and the address (KLING_BASE_URL, base_url), then run the same command again.",
         ) from error
-
-
-def _refuse_other_key(steps: Sequence[Step], key_id: str | None) -> None:
-    """Another account does not know what was sent: it would say "not there", and the job be paid again or given up."""
-    other = [
-        step.external_task_id
-        for step in steps
-        if _asks_for_what_was_sent(step)
-        and step.attempt is not None
-        and step.attempt.key_id not in (None, key_id)
-    ]
-    if other and key_id is not None:
-        many = "s were" if len(other) > 1 else " was"
-        raise NeedsPerson(
-            f"{len(other)} job{many} sent with another key (the first is {other[0]}). Only that key's account can tell "
-            "what became of it.",
-            mend="Run again with that key; or, if this one is of the same account, with --same-account.",
-        )
-
-
-def _asks_for_what_was_sent(step: Step) -> bool:
-    if step.action is Action.SEND and step.record is not None and step.attempt is not None:
-        return (
-            _may_have_arrived(step) or step.record.state is JobState.EXPIRED
-        )  # asked for a result once more
-    return step.action in UNDER_WAY and not step.here
-
-
-def _budget(ledger: Ledger, manifest: Manifest, steps: Sequence[Step]) -> Budget:
-    spent = ledger.read(queries.spend, manifest.campaign)
-    in_flight: dict[str, Units] = {}
-    for record in ledger.read(lambda connection: list(queries.jobs(connection, manifest.campaign))):
-        if record.state.in_flight and record.attempt is not None:
-            in_flight[record.external_task_id] = record.attempt.units_reserved
-    late = {
-        step.external_task_id: step.record.attempt.units_reserved
-        for step in steps
-        if step.record is not None and step.record.attempt is not None and _may_have_arrived(step)
-    }
-    asked = {
-        step.external_task_id for step in steps if step.action.costs
-    }  # this run settles what became of it
-    held = {key: units for key, units in late.items() if key in asked}
-    return Budget(manifest.budget_units, spent.committed + sum(late.values(), Decimal(0)), in_flight | held)
-
-
-def _may_have_arrived(step: Step) -> bool:
-    """Whether an earlier run gave a call up that no refusal has settled: the service is asked before it is sent."""
-    record = step.record
-    pending = record is not None and record.state is JobState.PENDING
-    return record is not None and pending and record.attempt is not None and record.attempt.code is None
 
 
 @contextlib.contextmanager

@@ -32,36 +32,41 @@ class Sender:
         self._budget = budget
         self._guard = guard
         self._stop = stop
-        self._accepted = 0
         self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
 
-    async def send(self, prepared: Prepared, slot: Slot) -> AttemptRecord | None:
-        """The accepted attempt; None when the service will not have it, now or ever."""
+    async def send(self, prepared: Prepared, slot: Slot) -> Accepted | None:
+        """What the service took; None when it will not have it, now or ever.
+
+        A job that is refused for lack of a slot keeps what was prepared, and its place at the head of the line.
+        """
         step = prepared.step
         why = step.why if step.record else "sent for the first time"
         times = Counter[Cause]()
-        others = self._accepted
         while True:
             sent = await self._settled(step, slot, self._submitter.send(prepared, why))
             if isinstance(sent, Accepted):
-                self._accepted += 1
-                return sent.attempt
+                self._slots.passed()
+                return sent
             if not isinstance(sent, SendAgain):
                 self._budget.release(step.external_task_id)
                 return None
-            if sent.cause is Cause.NO_SLOT:
-                self._slots.too_many()
-            slot.free()
-            if others != self._accepted:  # the account has had slots since: this job was only unlucky
-                others, times[Cause.NO_SLOT] = self._accepted, 0
             times[sent.cause] += 1
+            if sent.cause is Cause.NO_SLOT:  # the account's trouble, not this job's: counted over all
+                times[sent.cause] = self._slots.too_many(slot)
             wait = wait_before_again(sent.cause, times[sent.cause], self._rng, sent.asked)
+            if wait is not None and sent.cause is Cause.NO_SLOT:
+                self._slots.hold(wait)
+            slot.free()
             if wait is None:
                 self._budget.release(step.external_task_id)
                 self._leave_pending(step, sent, times[sent.cause])
                 return None
-            await asyncio.sleep(wait)
+            if sent.cause is not Cause.NO_SLOT:  # there the gate makes everybody wait
+                await asyncio.sleep(wait)
             await slot.take_again()
+            if not self._stop.may_send():  # any more, after the wait
+                self._budget.release(step.external_task_id)
+                return None
             why = f"sent again: {sent.why}"
 
     async def settle(self, step: Step, slot: Slot, attempt: AttemptRecord) -> Sent:

@@ -10,7 +10,9 @@ import asyncio
 import hashlib
 import json
 import random
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from manifest_runner.errors import ServiceError
@@ -44,7 +46,8 @@ class Speaker:
         self._shelter = shelter
         self._campaign = campaign
         self._call_units = call_units
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: dict[str, asyncio.Lock] = {}  # of the texts that somebody waits for
+        self._waiting: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()
         self.calls = 0
         self._given_up: dict[
@@ -58,7 +61,7 @@ class Speaker:
         Raises ServiceError when it can't be had in this run.
         """
         key = speech_key(speech)
-        async with self._locks[key]:
+        async with self._alone_with(key):
             known = self._ledger.read(speeches.speech, key)
             if known is not None and still_good(known):
                 return known
@@ -79,6 +82,18 @@ class Speaker:
                         self._given_up[key] = error
                         raise
                 await asyncio.sleep(wait)
+
+    @asynccontextmanager
+    async def _alone_with(self, key: str) -> AsyncIterator[None]:
+        """One job at a time asks for a text. Nothing is kept of a text that nobody waits for."""
+        self._waiting[key] += 1
+        try:
+            async with self._locks.setdefault(key, asyncio.Lock()):
+                yield
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key], self._locks[key]
 
     async def _make(self, key: str, speech: Speech, external_task_id: str) -> SpeechRecord:
         reservation = f"speech:{key}"

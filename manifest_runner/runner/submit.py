@@ -8,6 +8,7 @@ could still be carried out, and asking again; only a second "not there" lets the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from manifest_runner.errors import ServiceError, ServiceRefused, TransportFault
@@ -38,9 +39,10 @@ LOOK_UP_TRIES = 8  # some two minutes
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The service has the task."""
+    """The service has the task. `task` is how it last told of it."""
 
     attempt: AttemptRecord
+    task: Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,16 @@ Sent = Accepted | SendAgain | Over
 class Submitter:
     """Sends create calls and settles the ones whose outcome is in doubt."""
 
-    def __init__(self, *, ledger: Ledger, client: AvatarClient, stop: Stop, shelter: Shelter) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        client: AvatarClient,
+        stop: Stop,
+        shelter: Shelter,
+        duplicate: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._duplicate = duplicate  # told of an id that the service has already, whoever made it
         self._ledger = ledger
         self._client = client
         self._stop = stop
@@ -140,7 +151,7 @@ class Submitter:
             why=why,
             found=found,
         )
-        return Accepted(await self._ledger.write(writes.accepted, acceptance))
+        return Accepted(await self._ledger.write(writes.accepted, acceptance), task)
 
     async def _not_created(self, attempt: AttemptRecord, error: ServiceError, why: str) -> Sent:
         """The service can't have made anything of it: refused for good, to be sent again, or a reason to stop."""
@@ -180,6 +191,8 @@ class Submitter:
             else None
         )
         task = await self._look_up(attempt)
+        if refused and (task is not None or speaks_of_a_duplicate(refused)):
+            self._duplicate(attempt.attempt_id)
         plain_refusal = refused and attempt.posts == 1 and not speaks_of_a_duplicate(refused)
         if task is None and not plain_refusal:
             loop = asyncio.get_running_loop()

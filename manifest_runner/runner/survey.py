@@ -1,21 +1,32 @@
-"""What is there, before anything is done: manifest, media, ledger and output folder -> the plan, and its enrolment."""
+"""What is there, before anything is done: manifest, media, ledger and output folder -> the plan, and its enrolment.
+
+The rows are taken in one pass, some hundred at a time. What is done as its row asks for is seen at a glance, by
+what it was made from and by its file; the rest is decided with all that the ledger knows of it.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from enum import Enum
-from functools import cache, partial
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
 
 from manifest_runner.errors import ManifestError
 from manifest_runner.ledger import JobRecord, Ledger, enrolment, queries
+from manifest_runner.ledger.connection import sqlite_errors
 from manifest_runner.manifest import same_file_key
 from manifest_runner.media import DEFAULT_RATES, Preflight
-from manifest_runner.models import Job, JobState, Manifest, Problem, Rates
+from manifest_runner.models import Job, JobState, Manifest, Problem, Rates, utc_now
 from manifest_runner.runner.decide import Action, Retry
-from manifest_runner.runner.landing import leads_outside
-from manifest_runner.runner.plan import Step, make_plan
+from manifest_runner.runner.folder import FileState, OutputFolder
+from manifest_runner.runner.plan import Plan
+from manifest_runner.runner.step import Step, Terms, is_open, orphan_of, step_of
+
+T = TypeVar("T")
+
+_AT_REST = (Action.SKIP, Action.HOLD)
+_ENROLLED_AT_ONCE = 2_000
 
 
 def survey(
@@ -27,126 +38,204 @@ def survey(
     retry: Collection[Retry] = (),
     retry_ids: Collection[str] = (),
     rates: Rates = DEFAULT_RATES,
-) -> list[Step]:
-    """The plan for this manifest, given the ledger (None when there is none yet) and the output folder.
+    jobs: Iterable[Job] | None = None,
+    any_media: bool = False,
+) -> Plan:
+    """The plan for this manifest, given the ledger (None when there is none yet) and the output folder. Its steps
+    are made later: the connection stays in use.
 
-    Raises ManifestError for jobs that can't be sent as they are: their media, or an id that another campaign has.
+    `jobs` are the manifest's, where something else happens to each on its way, such as a look at its media: a pass
+    over them takes time. Raises ManifestError for jobs that can't be sent as they are: their media (unless `any_media`
+    will do), or an id that another campaign has.
     """
-    records: dict[str, JobRecord] = {}
-    claimed: dict[str, str] = {}
-    later: dict[str, str] = {}
-    if connection is not None:
-        records = {record.external_task_id: record for record in queries.jobs(connection, manifest.campaign)}
-        claimed = queries.claimed_elsewhere(connection, manifest.campaign)
-        later = queries.later_attempts(connection)
-    steps = make_plan(
-        manifest.jobs,
-        preflight.media,
-        records,
-        missing_files=[
-            key for key, record in records.items() if _file_state(record, folder) is _File.MISSING
-        ],
-        altered_files=[
-            key for key, record in records.items() if _file_state(record, folder) is _File.ALTERED
-        ],
-        retry=retry,
-        retry_ids=retry_ids,
-        rates=rates,
-    )
-    sending = {step.external_task_id for step in steps if step.action is Action.SEND}
-    problems = [problem for problem in preflight.problems if problem.job in sending]
-    problems += [
-        _claimed(job, claimed[job.external_task_id])
-        for job in manifest.jobs
-        if job.external_task_id in claimed
-    ]
-    problems += [
-        _is_an_attempt(job, later[job.external_task_id])
-        for job in manifest.jobs
-        if job.external_task_id in later and job.external_task_id not in records
-    ]
-    problems += _places_taken(steps, records)
-    problems += _places_outside(steps, folder)
+    terms = Terms(rates=rates, now=utc_now(), retry=retry, retry_ids=frozenset(retry_ids))
+    surveyor = _Surveyor(manifest, preflight, connection, folder, terms)
+    surveyor.look(manifest.jobs if jobs is None else jobs)
+    problems = surveyor.problems
+    if not any_media:
+        problems += [one for one in preflight.problems if one.job in surveyor.bad_media]
     if problems:
         raise ManifestError(sorted(problems, key=lambda p: (p.location.file, p.location.line or 0)))
-    return steps
+    return surveyor.plan
 
 
-def enrol(ledger: Ledger, campaign: str, jobs: Sequence[Job], steps: Sequence[Step]) -> None:
-    """Make the manifest's jobs known to the ledger, in its order; forget those that it no longer names."""
-    estimates = {step.external_task_id: step.estimate.expected if step.estimate else None for step in steps}
-    changed = {step.external_task_id: step.changed for step in steps}
-    ledger.write_now(enrolment.withdraw, campaign, frozenset(job.external_task_id for job in jobs))
-    entries = [
-        enrolment.Enrolment(
+def plan_of_everything(jobs: Sequence[Job], preflight: Preflight, *, rates: Rates = DEFAULT_RATES) -> Plan:
+    """What a run would do whose ledger knows nothing yet. Whatever can't be sent is planned all the same."""
+    terms = Terms(rates=rates, now=utc_now())
+    plan = Plan(jobs, preflight.of, lambda _: {}, terms)
+    for position, job in enumerate(jobs):
+        plan.take(position, step_of(job, preflight.of(job), None, terms))
+    return plan
+
+
+def enrol(ledger: Ledger, campaign: str, jobs: Sequence[Job], plan: Plan, held: Sequence[Step] = ()) -> None:
+    """Make the manifest's jobs known to the ledger, in its order; forget those that it no longer names.
+
+    `jobs` are the plan's, and among them those that are `held` back from it.
+    """
+    if plan.withdraws:
+        ledger.write_now(enrolment.withdraw, campaign, (job.external_task_id for job in jobs))
+    entries = _enrolments(jobs, plan, {step.external_task_id: step.changed for step in held})
+    while chunk := list(islice(entries, _ENROLLED_AT_ONCE)):
+        ledger.write_now(enrolment.enrol, campaign, chunk)
+
+
+def _enrolments(
+    jobs: Sequence[Job], plan: Plan, held: dict[str, tuple[str, ...]]
+) -> Iterator[enrolment.Enrolment]:
+    planned = plan.changes()
+    for position, job in enumerate(jobs):
+        kept = held.get(job.external_task_id)
+        changed, may_be_sent = next(planned) if kept is None else (kept, False)
+        yield enrolment.Enrolment(
             job=job,
             position=position,
-            units_estimated=estimates.get(job.external_task_id),
-            changed=changed.get(job.external_task_id, ()),
-        )
-        for position, job in enumerate(jobs)
-    ]
-    for start in range(0, len(entries), queries.CHUNK):
-        ledger.write_now(enrolment.enrol, campaign, entries[start : start + queries.CHUNK])
-
-
-_AT_REST = (Action.SKIP, Action.HOLD)
-
-
-class _File(Enum):
-    """What lies where a done job's video was put."""
-
-    THERE = "there"
-    MISSING = "missing"
-    ALTERED = "altered"
-
-
-def _file_state(record: JobRecord, folder: Path) -> _File:
-    if record.file is None:
-        return _File.THERE
-    path = folder / record.file
-    copy = folder / record.watermark_file if record.watermark_file else None
-    if not path.is_file() or (copy is not None and not copy.is_file()):
-        return _File.MISSING
-    if record.watermark and copy is None:  # it was paid for with it, and it never came
-        return _File.MISSING
-    return _File.THERE if record.bytes in (None, path.stat().st_size) else _File.ALTERED
-
-
-def _places_taken(steps: Sequence[Step], records: Mapping[str, JobRecord]) -> Iterator[Problem]:
-    """Jobs whose video would land where the ledger has another job's."""
-    here = {
-        same_file_key(file): record.external_task_id
-        for record in records.values()
-        if record.state is JobState.DONE
-        for file in (record.file, record.watermark_file)
-        if file is not None
-    }
-    for step in steps:
-        owner = here.get(same_file_key(step.output))
-        if step.job is None or owner in (None, step.external_task_id) or step.action in _AT_REST:
-            continue
-        yield Problem(
-            location=step.job.where("output"),
-            what=f"{step.output} is where the video of {owner} lies, by the ledger.",
-            mend="Give the job another output, or the campaign another --out.",
-            job=step.external_task_id,
+            units_estimated=plan.estimate(job).expected if may_be_sent else None,
+            changed=changed,
         )
 
 
-def _places_outside(steps: Sequence[Step], folder: Path) -> Iterator[Problem]:
-    """Jobs whose video a link in the output folder would lead out of it: told before they are paid for."""
-    leads = cache(partial(leads_outside, folder))  # thousands of outputs share a few folders
-    for step in steps:
-        if step.job is None or step.action in _AT_REST:
-            continue
-        if leads(PurePosixPath(step.output).parent):
-            yield Problem(
-                location=step.job.where("output"),
-                what=f"{step.output} leads outside the output folder {folder} (through a link).",
-                mend="Take the link away, or give the job another output.",
-                job=step.external_task_id,
+class _Surveyor:
+    """One pass over the manifest: what is found goes into `plan` and `problems`."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        preflight: Preflight,
+        connection: sqlite3.Connection | None,
+        folder: Path,
+        terms: Terms,
+    ) -> None:
+        self._campaign = manifest.campaign
+        self._preflight = preflight
+        self._connection = connection
+        self._folder = OutputFolder(folder)
+        self._terms = terms
+
+        def records_of(ids: Sequence[str]) -> dict[str, JobRecord]:
+            return _records(connection, ids) if connection is not None else {}
+
+        self.plan = Plan(manifest.jobs, preflight.of, records_of, terms)
+        self.problems: list[Problem] = []
+        self.bad_media: set[str] = set()  # the ids of what would be sent, if its media could be used
+        self._owners: dict[str, str] | None = None
+        self._listed = 0  # of the jobs on the ledger's list, those that the manifest names
+
+    def look(self, all_jobs: Iterable[Job]) -> None:
+        under_way = dict.fromkeys(self._read(queries.perhaps_under_way, self._campaign) or ())
+        listed = self._read(queries.listed, self._campaign) or 0
+        jobs, position = iter(all_jobs), 0
+        while chunk := list(islice(jobs, queries.CHUNK)):
+            self._take(position, chunk)
+            position += len(chunk)
+            if under_way:
+                for job in chunk:
+                    under_way.pop(job.external_task_id, None)
+        self.plan.withdraws = self._listed < listed
+        self._take_orphans(list(under_way))
+
+    def _take(self, position: int, chunk: Sequence[Job]) -> None:
+        """A few hundred rows: those that are done at a glance, the others with their records."""
+        briefs = self._read(queries.briefs, [job.external_task_id for job in chunk]) or {}
+        others: list[tuple[int, Job]] = []
+        known: dict[str, FileState] = {}
+        for place, job in enumerate(chunk, start=position):
+            if job.captions:
+                self.plan.captioned.append(place)
+            brief = briefs.get(job.external_task_id)
+            if brief is None or brief.campaign != self._campaign:
+                others.append((place, job))
+                if brief is not None:
+                    self.problems.append(_claimed(job, brief.campaign))
+            else:
+                self._listed += brief.listed
+                state = self._folder.state(brief)
+                if state is not FileState.THERE or not self._is_done(job, brief):
+                    known[job.external_task_id] = state
+                    others.append((place, job))
+        self.plan.skip(len(chunk) - len(others))
+        if others:
+            self._take_others(others, known)
+
+    def _take_others(self, others: Sequence[tuple[int, Job]], known: Mapping[str, FileState]) -> None:
+        """Those of a few hundred rows that are not done at a glance; the ledger has the `known` ones."""
+        records = self._read(queries.jobs_of, list(known)) or {}
+        unknown = [job.external_task_id for _, job in others if job.external_task_id not in known]
+        attempts = self._read(queries.later_attempts, unknown) or {}
+        for place, job in others:
+            key = job.external_task_id
+            if key in attempts:
+                self.problems.append(_is_an_attempt(job, attempts[key]))
+            self._decide(place, job, records.get(key), known.get(key, FileState.THERE))
+
+    def _is_done(self, job: Job, brief: queries.Brief) -> bool:
+        """Whether it is done, and surely what its row asks for: then nothing else matters.
+
+        By the parts, as whoever decides compares them. They may be written in another way and still be equal: then it
+        is looked at more closely.
+        """
+        return brief.state == JobState.DONE and brief.parts == self._preflight.parts_text_of(job)
+
+    def _decide(self, place: int, job: Job, record: JobRecord | None, file: FileState) -> None:
+        missing, altered = file is FileState.MISSING, file is FileState.ALTERED
+        step = step_of(job, self._preflight.of(job), record, self._terms, missing=missing, altered=altered)
+        self.plan.take(place, step, missing=missing, altered=altered)
+        if step.action is Action.SEND and step.media is None:
+            self.bad_media.add(step.external_task_id)
+        if step.action not in _AT_REST:
+            self._check_place(job, step)
+
+    def _take_orphans(self, ids: Sequence[str]) -> None:
+        """What is under way though the manifest no longer names it."""
+        for start in range(0, len(ids), queries.CHUNK):
+            few = ids[start : start + queries.CHUNK]
+            records = self._read(queries.jobs_of, few) or {}
+            for key in few:
+                if is_open(records[key]):
+                    self.plan.take_orphan(orphan_of(records[key], self._terms.now))
+
+    def _check_place(self, job: Job, step: Step) -> None:
+        """That its video would land in a place of its own, and inside the folder: told before it is paid for."""
+        owner = self._owner_of(step.output)
+        if owner not in (None, step.external_task_id):
+            self.problems.append(
+                Problem(
+                    location=job.where("output"),
+                    what=f"{step.output} is where the video of {owner} lies, by the ledger.",
+                    mend="Give the job another output, or the campaign another --out.",
+                    job=step.external_task_id,
+                )
             )
+        if self._folder.leads_outside(step.output):
+            self.problems.append(
+                Problem(
+                    location=job.where("output"),
+                    what=f"{step.output} leads outside the output folder {self._folder.path} (through a link).",
+                    mend="Take the link away, or give the job another output.",
+                    job=step.external_task_id,
+                )
+            )
+
+    def _owner_of(self, output: str) -> str | None:
+        """The done job whose video the ledger has in this place."""
+        if self._owners is None:  # read when the first row is not at rest: often there is none
+            self._owners = {
+                same_file_key(file): key
+                for key, *files in self._read(queries.done_files, self._campaign) or ()
+                for file in files
+                if file is not None
+            }
+        return self._owners.get(same_file_key(output)) if self._owners else None
+
+    def _read(self, query: Callable[..., T], *args: Any) -> T | None:
+        """None where there is no ledger yet."""
+        return query(self._connection, *args) if self._connection is not None else None
+
+
+def _records(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, JobRecord]:
+    """Read while the plan is carried out, long after the survey."""
+    with sqlite_errors(queries.file_of(connection)):
+        return queries.jobs_of(connection, ids)
 
 
 def _claimed(job: Job, campaign: str) -> Problem:

@@ -1,87 +1,183 @@
-"""Watching tasks at the service: one list call for all, single look-ups for those it did not show."""
+"""Watching tasks at the service: one list call for all, single look-ups for what it did not show or was hinted at."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
 
-from manifest_runner.errors import ServiceError, ServiceRefused, ServiceUnreachable
+from manifest_runner.errors import ManifestRunnerError, ServiceError, ServiceRefused, ServiceUnreachable
 from manifest_runner.ledger import AttemptRecord, Ledger, writes
-from manifest_runner.models import ServiceStatus
-from manifest_runner.runner.stop import Stop, stops_the_run
-from manifest_runner.service import AvatarClient, Task, next_delay
+from manifest_runner.models import ServiceStatus, utc_now
+from manifest_runner.runner.pace import Pace, RenderTimes, Size, Stretch
+from manifest_runner.runner.stop import Stop, bug_in, stops_the_run
+from manifest_runner.runner.watched import Watched, behind, is_due, tells_all
+from manifest_runner.service import AvatarClient, Task, TaskPage, next_delay
 
 MOST_SINGLE_LOOKUPS = 10  # a round
 SMALLEST_PAGE, LARGEST_PAGE = 30, 500
+MOST_PAGES = 3  # a round
+WORTH_A_PAGE = 4  # tasks behind the page; fewer are looked up one by one
+CONFIRMED_AT_ONCE = 8  # hints
+MOST_UNLISTED = 300  # tasks since the last look: a page has to reach back to what that one showed
+LONGEST_STRETCHED = 45.0  # seconds; a census of the account goes stale after 60
+EARLY_HINTS = 256  # kept of tasks that are not watched yet: a callback can overtake the create call's answer
+EARLY_SECONDS = 10.0
+UNKNOWN_SIZE = Size()
 GIVE_UP_AFTER = 900.0  # seconds of nothing but failing calls
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pace:
-    """Seconds between two looks: a tenth of the oldest task's age, between these bounds."""
-
-    shortest: float = 1.0
-    longest: float = 10.0
-
-    def interval(self, oldest_age: float) -> float:
-        return min(self.longest, max(self.shortest, oldest_age / 10))
-
-
-@dataclass(slots=True, eq=False)
-class _Watched:
-    attempt: AttemptRecord
-    task_id: str
-    since: float  # event loop's clock
-    over: asyncio.Future[Task | None]
-    looked: float = field(default=0.0)  # when it was last seen or looked up
-    status: ServiceStatus | None = None
-    status_text: str | None = None
+Seen = Callable[[TaskPage, int, float], None]
+"""Called with each first page of the list, its size as asked for, and when it was (event loop's clock)."""
 
 
 class Watcher:
-    """Tells when tasks end. `run()` is its one loop; `ended()` waits for one task."""
+    """Tells when tasks end. `run()` is its one loop; `ended()` waits for one task; `hint()` hurries one."""
 
     def __init__(
-        self, *, ledger: Ledger, client: AvatarClient, stop: Stop, pace: Pace, task_timeout: float
+        self,
+        *,
+        ledger: Ledger,
+        client: AvatarClient,
+        stop: Stop,
+        pace: Pace,
+        task_timeout: float,
+        wanted: Callable[[], bool] = lambda: False,
+        seen: Seen = lambda *_: None,
+        keep_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ledger = ledger
         self._client = client
         self._stop = stop
         self._pace = pace
         self._task_timeout = task_timeout
-        self._watched: dict[str, _Watched] = {}  # by attempt: a confused service may give two the same task
+        self._wanted = wanted  # whether jobs wait for slots
+        self._seen = seen
+        self._keep_up = keep_up  # whether the list is to be looked at even when nothing is watched
+        self._watched: dict[str, Watched] = {}  # by attempt: a confused service may give two the same task
+        self._by_task: dict[str, Watched] = {}
+        self._count = 0  # of tasks watched so far
+        self._listed_up_to = 0  # what the count was at the last look at the list
+        self._listed_at = 0.0  # event loop's clock
+        self._looked_at = 0.0
+        self._times = RenderTimes()
+        self._strangers = 0.0  # entries of others for each of ours in a page, lately
+        self._stretch = Stretch()
+        self._hints: asyncio.Queue[Watched] = asyncio.Queue()
+        self._early: OrderedDict[str, float] = OrderedDict()
         self._news = asyncio.Event()
         self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
 
-    async def ended(self, attempt: AttemptRecord) -> Task | None:
+    async def ended(
+        self, attempt: AttemptRecord, size: Size = UNKNOWN_SIZE, told: Task | None = None
+    ) -> Task | None:
         """The task as the service describes it once it has ended; None when it has not within the time-out.
 
-        A task that is given up keeps its slot at the service: the caller must not give the slot away.
+        `told` is what the service has just said of it. A task that is given up keeps its slot at the service: the
+        caller must not give the slot away.
         """
         if attempt.task_id is None:
             raise ValueError(f"attempt {attempt.attempt_id} has no task to watch")
-        loop = asyncio.get_running_loop()
-        watched = _Watched(
-            attempt, attempt.task_id, loop.time(), loop.create_future(), status=attempt.service_status
-        )
-        self._watched[attempt.attempt_id] = watched
-        self._news.set()
+        self._count += 1
+        if told is not None and tells_all(told):
+            self._news.set()
+            return told
+        watched = self._begin(attempt, attempt.task_id, size)
+        if (told is not None and told.status.ended) or self._was_hinted(watched):
+            self._confirm(watched)
         try:
             return await watched.over
         finally:
             self._watched.pop(attempt.attempt_id, None)
+            if self._by_task.get(watched.task_id) is watched:
+                del self._by_task[watched.task_id]
+
+    def hint(self, identity: str) -> None:
+        """Something may have become of the task with this `task_id` or `external_task_id`: it is looked up soon.
+
+        Cheap, and nothing for what is not watched.
+        """
+        now = asyncio.get_running_loop().time()
+        watched = self._watched.get(identity) or self._by_task.get(identity)
+        if watched is None:
+            self._early[identity] = now
+            while len(self._early) > EARLY_HINTS:
+                self._early.popitem(last=False)
+            return
+        watched.hinted = True
+        self._stretch.hint(now)
+        self._confirm(watched)
 
     async def run(self) -> None:
         """Look at what is watched, again and again, until cancelled."""
+        confirming = [asyncio.create_task(self._confirm_hints()) for _ in range(CONFIRMED_AT_ONCE)]
+        try:
+            await self._look_on()
+        finally:
+            for task in confirming:
+                task.cancel()
+            await asyncio.gather(*confirming, return_exceptions=True)
+
+    # -- when ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, attempt: AttemptRecord, task_id: str, size: Size) -> Watched:
+        loop = asyncio.get_running_loop()
+        now, age = loop.time(), 0.0
+        if attempt.accepted_at is not None:
+            age = max(0.0, (utc_now() - attempt.accepted_at).total_seconds())
+        watched = Watched(
+            attempt,
+            task_id,
+            size,
+            self._count,
+            since=now,
+            born=now - age,
+            looked=now - age,
+            over=loop.create_future(),
+            status=attempt.service_status,
+        )
+        if not self._watched:
+            self._looked_at = now
+        if age > self._pace.longest:
+            self._looked_at = -inf  # an earlier run's: it may have ended long since
+        self._watched[attempt.attempt_id] = self._by_task[task_id] = watched
+        self._news.set()
+        return watched
+
+    async def _until_due(self) -> None:
+        """Wait until it is time to look: sooner, when something is watched that can end sooner."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._news.clear()
+            wait = self._due_at() - loop.time()
+            if wait <= 0:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait if wait < inf else None):
+                    await self._news.wait()
+
+    def _due_at(self) -> float:
+        """When to look next; for the census's sake also where nothing is watched, or much was sent since."""
+        due = self._looked_at + self._interval() if self._watched else inf
+        if self._keep_up():
+            unlisted = self._count - self._listed_up_to
+            due = min(due, self._listed_at + (0.0 if unlisted >= MOST_UNLISTED else LONGEST_STRETCHED))
+        return due
+
+    def _interval(self) -> float:
+        under_way = [(watched.size, self._looked_at - watched.born) for watched in self._watched.values()]
+        usual = self._times.interval(self._pace, under_way, wanted=self._wanted())
+        return max(usual, min(usual * self._stretch.factor, LONGEST_STRETCHED))
+
+    async def _look_on(self) -> None:
         loop = asyncio.get_running_loop()
         failing_since: float | None = None
         failures = 0
         while True:
-            await self._something_to_watch()
-            await asyncio.sleep(
-                self._pace.interval(loop.time() - min(w.since for w in self._watched.values()))
-            )
+            await self._until_due()
+            self._looked_at = loop.time()
             try:
                 await self._look()
                 failing_since, failures = None, 0
@@ -94,39 +190,73 @@ class Watcher:
                 await asyncio.sleep(wait)
             self._give_up_overdue(loop.time())
 
-    async def _something_to_watch(self) -> None:
-        while not self._watched:
-            self._news.clear()
-            await self._news.wait()
+    # -- one look ------------------------------------------------------------------------------------------------
 
     async def _look(self) -> None:
-        """One list call; then single look-ups, those first that were not seen for longest. Either does without the
+        """The list; then single look-ups, those first that were not seen for longest. Either does without the
         other: raises the list's error only when nothing else was answered."""
         now = asyncio.get_running_loop().time()
+        due = [watched for watched in self._watched.values() if is_due(watched, now)]
         failed: ServiceError | None = None
-        shown: dict[str, Task] = {}
+        unseen = due
         try:
-            shown = await self._list()
+            unseen = await self._look_at_list(due, now)
         except ServiceRefused:
             raise  # it has its reason: to ask on would be no better
         except ServiceError as error:
             failed = error
-        unseen = []
-        for watched in list(self._watched.values()):
-            if watched.task_id in shown:
-                await self._note(watched, shown[watched.task_id], now)
-            else:
-                unseen.append(watched)
+        self._stretch.looked()
         answered = await self._look_singly(unseen, now)
         if failed is not None and not answered:
             raise failed
 
-    async def _list(self) -> dict[str, Task]:
-        size = min(LARGEST_PAGE, max(SMALLEST_PAGE, 2 * len(self._watched)))
-        page = await self._client.list_tasks(page=1, page_size=size)
-        return {task.task_id: task for task in page.tasks}
+    async def _look_at_list(self, due: list[Watched], now: float) -> list[Watched]:
+        """What the first page shows, and further ones while many are behind it. Gives back what was not shown."""
+        size, count, unseen = self._page_size(due), self._count, due
+        for number in range(1, MOST_PAGES + 1):
+            try:
+                page = await self._client.list_tasks(page=number, page_size=size)
+            except ServiceError:
+                if number == 1:
+                    raise
+                break
+            if number == 1:
+                self._listed_up_to, self._listed_at = count, now
+                self._seen(page, size, now)
+                self._count_strangers(page)
+            await self._note_page(page, now)
+            shown = {task.task_id for task in page.tasks}
+            unseen = [one for one in unseen if one.task_id not in shown and not one.over.done()]
+            if page.listed < size or len(behind(page, unseen, self._client.clock_skew)) < WORTH_A_PAGE:
+                break
+        return unseen
 
-    async def _look_singly(self, unseen: list[_Watched], now: float) -> int:
+    def _page_size(self, due: list[Watched]) -> int:
+        """Enough to reach the oldest that is due, and what the look before showed: what was created since lies before
+        it in the list."""
+        oldest = min((watched.number for watched in due), default=self._count)
+        newer = self._count - min(oldest, self._listed_up_to)
+        return min(LARGEST_PAGE, max(SMALLEST_PAGE, 10 + int(1.25 * newer * (1 + self._strangers))))
+
+    def _count_strangers(self, page: TaskPage) -> None:
+        """Other programs' tasks between ours, up to the oldest of ours that is shown."""
+        places = [number for number, task in enumerate(page.tasks) if task.task_id in self._by_task]
+        if places:
+            ours = self._count - min(self._by_task[page.tasks[place].task_id].number for place in places)
+            between = max(0, places[-1] + 1 - ours)
+            self._strangers = 0.5 * self._strangers + 0.5 * between / max(1, ours)
+
+    async def _note_page(self, page: TaskPage, now: float) -> None:
+        """The ends first, so that their slots are free at once; then what is to be recorded, together."""
+        shown = {task.task_id: task for task in page.tasks}
+        changed = []
+        for watched in list(self._watched.values()):
+            task = shown.get(watched.task_id)
+            if task is not None and self._saw(watched, task, now, listed=True):
+                changed.append(self._record_status(watched, task))
+        await asyncio.gather(*changed)
+
+    async def _look_singly(self, unseen: list[Watched], now: float) -> int:
         """How many look-ups were answered; the first that is not ends the round."""
         answered = 0
         for watched in sorted(unseen, key=lambda w: w.looked)[:MOST_SINGLE_LOOKUPS]:
@@ -138,24 +268,91 @@ class Watcher:
                     raise
                 break
             answered += 1
-            if task is not None:
-                await self._note(watched, task, now)
+            if task is not None and self._saw(watched, task, now):
+                await self._record_status(watched, task)
         return answered
 
-    async def _note(self, watched: _Watched, task: Task, now: float) -> None:
+    def _saw(self, watched: Watched, task: Task, now: float, *, listed: bool = False) -> bool:
+        """Whether what the service says of it is something new to record."""
         watched.looked = now
-        unknown = task.status is ServiceStatus.UNKNOWN
         if task.status.ended:
             if not watched.over.done():
                 watched.over.set_result(task)
-        elif task.status is not watched.status or (unknown and task.status_text != watched.status_text):
-            watched.status, watched.status_text = task.status, task.status_text
-            await self._ledger.write(
-                writes.status_seen,
-                watched.attempt.attempt_id,
-                task.status,
-                f"an unknown status: {task.status_text}" if unknown else task.status_message,
-            )
+                self._learn(watched, task, now, listed=listed)
+            return False
+        unknown = task.status is ServiceStatus.UNKNOWN
+        return task.status is not watched.status or (unknown and task.status_text != watched.status_text)
+
+    async def _record_status(self, watched: Watched, task: Task) -> None:
+        watched.status, watched.status_text = task.status, task.status_text
+        unknown = task.status is ServiceStatus.UNKNOWN
+        await self._ledger.write(
+            writes.status_seen,
+            watched.attempt.attempt_id,
+            task.status,
+            f"an unknown status: {task.status_text}" if unknown else task.status_message,
+        )
+
+    def _learn(self, watched: Watched, task: Task, now: float, *, listed: bool) -> None:
+        """How long it took, by the service's own clock where that makes sense; and whether a callback was missed."""
+        age = now - watched.born
+        took = None
+        if task.created_at is not None and task.updated_at is not None:
+            took = (task.updated_at - task.created_at).total_seconds()
+        took = took if took is not None and 0 <= took <= age + 1 else age
+        if task.status is ServiceStatus.SUCCEED:  # a failure can come at any time
+            self._times.learn(watched.size, took)
+        if listed and not watched.hinted:
+            self._stretch.missed(now, age - took)
+
+    # -- hints ---------------------------------------------------------------------------------------------------
+
+    def _was_hinted(self, watched: Watched) -> bool:
+        """Whether a hint came a moment ago, before it was watched."""
+        hints = [self._early.pop(name, None) for name in (watched.attempt.attempt_id, watched.task_id)]
+        watched.hinted = any(at is not None and watched.since - at < EARLY_SECONDS for at in hints)
+        return watched.hinted
+
+    def _confirm(self, watched: Watched) -> None:
+        """One look-up soon; another after it, when a hint comes while it is on its way."""
+        watched.again = watched.queued
+        if not watched.queued:
+            watched.queued = True
+            self._hints.put_nowait(watched)
+
+    async def _confirm_hints(self) -> None:
+        while True:
+            watched = await self._hints.get()
+            watched.again = False
+            try:
+                await self._look_up_hinted(watched)
+            except ManifestRunnerError as error:
+                self._stop.now(error)
+            except Exception as error:  # noqa: BLE001 - reported as a bug, after what is under way was recorded
+                self._stop.now(bug_in("confirming a callback", error))
+            watched.queued = False
+            if watched.again:
+                self._confirm(watched)
+
+    async def _look_up_hinted(self, watched: Watched) -> None:
+        """A look-up that fails is no loss: the list tells too."""
+        if watched.over.done():
+            return
+        try:
+            task = await self._client.get(watched.task_id)
+        except ServiceError as error:
+            reason = stops_the_run(error) if isinstance(error, ServiceRefused) else None
+            if reason is not None:
+                raise reason from None
+            return
+        if task is None or watched.over.done():
+            return
+        if self._saw(watched, task, asyncio.get_running_loop().time()):
+            await self._record_status(watched, task)
+        if watched.over.done():
+            self._stretch.ended_by_hint()
+
+    # -- trouble -------------------------------------------------------------------------------------------------
 
     def _wait_after(self, error: ServiceError, failures: int, failing_for: float) -> float | None:
         """Seconds to wait after a look that failed; None when the run has to stop."""

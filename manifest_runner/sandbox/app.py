@@ -21,7 +21,8 @@ from starlette.routing import Route
 
 from manifest_runner.models import ServiceStatus, units_text
 from manifest_runner.sandbox.account import OnceASecond, resource_packs
-from manifest_runner.sandbox.edge import EXCEPTION_HANDLERS, RESULTS_PATH, Gate, read_body
+from manifest_runner.sandbox.calls import AVATAR_PATH, COSTS_PATH, RESULTS_PATH, SPEECH_PATH, Calls
+from manifest_runner.sandbox.edge import EXCEPTION_HANDLERS, Gate, read_body
 from manifest_runner.sandbox.folders import MEDIA, Folders, ForeignName
 from manifest_runner.sandbox.intake import Intake, check_speech
 from manifest_runner.sandbox.refusals import (
@@ -43,6 +44,7 @@ from manifest_runner.sandbox.rules import (
 )
 from manifest_runner.sandbox.settings import SandboxSettings
 from manifest_runner.sandbox.speech.voices import speak
+from manifest_runner.sandbox.stand_in import StandIn
 from manifest_runner.sandbox.store import DuplicateId, SlotsTaken, Store
 from manifest_runner.sandbox.task import (
     REFUSE_MARK,
@@ -57,7 +59,6 @@ from manifest_runner.sandbox.task import (
 )
 from manifest_runner.sandbox.workshop import SPEECH_LIFE_MS, Workshop, new_token
 
-AVATAR_PATH = "/v1/videos/avatar/image2video"
 MAX_TIME_MS = 10**14
 SUFFIX = {ResultRole.VIDEO: "mp4", ResultRole.WATERMARK: "mp4", ResultRole.AUDIO: "mp3"}
 MEDIA_TYPE = {"mp4": "video/mp4", "mp3": "audio/mpeg"}
@@ -77,8 +78,10 @@ class AvatarApi:
         executor: Executor,
         now_ms: Callable[[], int],
         own_base_url: str,
+        stand_in: StandIn | None,
     ) -> None:
         self._own_base_url = own_base_url
+        self._stand_in = stand_in
         self._settings = settings
         self._folders = folders
         self._store = store
@@ -172,6 +175,9 @@ class AvatarApi:
         """A result file, in ranges where asked. Its name is all the right that is needed to fetch it."""
         token, _, suffix = request.path_params["name"].rpartition(".")
         file = self._store.find_result(token, since_ms=self._results_since())
+        if self._stand_in is not None and file == self._stand_in.file:
+            headers = {"etag": f'"{self._stand_in.etag}"'}
+            return Response(self._stand_in.content, headers=headers, media_type="video/mp4")
         with contextlib.suppress(ForeignName):
             path = self._folders.stored_file(file or "")
             if suffix in MEDIA_TYPE and path.is_file():
@@ -193,17 +199,17 @@ class AvatarApi:
         return self._own_base_url
 
 
-def build_app(api: AvatarApi, settings: SandboxSettings) -> Starlette:
+def build_app(api: AvatarApi, settings: SandboxSettings, calls: Calls | None) -> Starlette:
     app = Starlette(
         routes=[
             Route(AVATAR_PATH, api.create, methods=["POST"]),
             Route(AVATAR_PATH, api.list_page, methods=["GET"]),
             Route(AVATAR_PATH + "/{any_id:path}", api.get, methods=["GET"]),
-            Route("/v1/audio/tts", api.speak, methods=["POST"]),
-            Route("/account/costs", api.costs, methods=["GET"]),
+            Route(SPEECH_PATH, api.speak, methods=["POST"]),
+            Route(COSTS_PATH, api.costs, methods=["GET"]),
             Route(RESULTS_PATH + "{name}", api.result, methods=["GET"]),
         ],
-        middleware=[Middleware(Gate, settings=settings)],
+        middleware=[Middleware(Gate, settings=settings, calls=calls)],
         exception_handlers=EXCEPTION_HANDLERS,
     )
     app.router.redirect_slashes = False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import math
+import time
 
 import jwt
 
@@ -16,9 +18,31 @@ from manifest_runner.sandbox.refusals import (
 )
 from manifest_runner.sandbox.settings import SandboxSettings
 
+MOST_REMEMBERED = 1000  # headers
 
-def check_authorization(header: str | None, settings: SandboxSettings) -> None:
-    """Return for a header that proves the account; raise Refusal otherwise. No message repeats what was sent."""
+
+class Doorkeeper:
+    """Checks the headers of one account, and remembers those that were good for as long as they are."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self._settings = settings
+        self._good_until: dict[str, float] = {}
+
+    def check(self, header: str | None) -> None:
+        """Raises Refusal."""
+        if time.time() < self._good_until.get(header or "", 0.0):
+            return
+        until = check_authorization(header, self._settings)
+        if len(self._good_until) >= MOST_REMEMBERED:
+            self._good_until.clear()
+        self._good_until[header or ""] = until
+
+
+def check_authorization(header: str | None, settings: SandboxSettings) -> float:
+    """Until when (wall clock, seconds) this header proves the account. Raises Refusal when it does not.
+
+    No message repeats what was sent.
+    """
     if header is None or not header.strip():
         raise Refusal(NO_AUTHORIZATION, "Authorization is empty")
     scheme, _, token = header.partition(" ")
@@ -26,9 +50,10 @@ def check_authorization(header: str | None, settings: SandboxSettings) -> None:
         raise Refusal(AUTHORIZATION_INVALID, "Authorization is invalid: it must be `Bearer TOKEN`")
     token = token.strip()
     if token.count(".") == 2:
-        _check_jwt(token, settings)
-    elif not _same(token, settings.api_key):
+        return _check_jwt(token, settings)
+    if not _same(token, settings.api_key):
         raise Refusal(AUTHENTICATION_FAILED, "Authentication failed: unknown API key")
+    return math.inf
 
 
 def _same(token: str, expected: str | None) -> bool:
@@ -36,9 +61,9 @@ def _same(token: str, expected: str | None) -> bool:
     return expected is not None and hmac.compare_digest(token.encode(), expected.encode())
 
 
-def _check_jwt(token: str, settings: SandboxSettings) -> None:
+def _check_jwt(token: str, settings: SandboxSettings) -> float:
     try:
-        jwt.decode(
+        claims = jwt.decode(
             token,
             settings.secret_key,
             algorithms=["HS256"],
@@ -59,3 +84,4 @@ def _check_jwt(token: str, settings: SandboxSettings) -> None:
         ) from None
     except jwt.PyJWTError:
         raise Refusal(AUTHORIZATION_INVALID, "Authorization is invalid: the token can't be read") from None
+    return float(claims["exp"])

@@ -10,7 +10,7 @@ import asyncio
 import errno
 import logging
 import resource
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -18,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEADERS_WITHIN = 10.0  # seconds from the connection, or from a later request's first byte
 BODY_WITHIN = 120.0  # seconds from the headers: the largest body takes about one on this machine
 MOST = 256
+MOST_HELD = 65_536  # bytes of an answer that wait for the rest of it
 RESERVED_FILES = 64  # descriptors that the database, the renderer and the event loop keep for themselves
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
@@ -39,6 +40,38 @@ def _spare_files() -> int:
     return MOST * 4 if soft == resource.RLIM_INFINITY else soft - RESERVED_FILES
 
 
+class InOnePiece:
+    """A transport that sends what is written in one turn of the event loop together.
+
+    An answer's head and body are written one by one, and on a machine with few cores each packet on its way wakes the
+    other side: twice as many answers a second leave in one.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written = bytearray()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if data and not self._written:
+            self._loop.call_soon(self._send)
+        self._written += data
+        if len(self._written) > MOST_HELD:
+            self._send()
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._written:
+            self._transport.write(bytes(self._written))
+            self._written.clear()
+
+
 class BoundedConnection(H11Protocol):
     """A client's connection that is closed when its request does not arrive in time, or when others need its room."""
 
@@ -47,7 +80,7 @@ class BoundedConnection(H11Protocol):
     _heard: float = 0.0  # loop time of the last bytes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, InOnePiece(transport, self.loop)))
         self._heard = self.loop.time()
         self._keep_time()
         self._make_room()

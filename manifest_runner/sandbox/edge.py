@@ -12,12 +12,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from manifest_runner.sandbox.auth import check_authorization
+from manifest_runner.sandbox.auth import Doorkeeper
+from manifest_runner.sandbox.calls import RESULTS_PATH, Calls
 from manifest_runner.sandbox.refusals import BAD_REQUEST, INNER_ERROR, NOT_FOUND, WRONG_METHOD, Refusal
 from manifest_runner.sandbox.rules import Body, parse_body
 from manifest_runner.sandbox.settings import SandboxSettings
 
-RESULTS_PATH = "/results/"
 MAX_BODY = 40 * 1024 * 1024  # bytes; the largest portrait and recording as Base64 take about 20 MB
 MAX_DRAINED = 4 * MAX_BODY  # read on, without keeping it, so that the client hears the answer
 
@@ -25,27 +25,39 @@ logger = logging.getLogger(__name__)
 
 
 class Gate:
-    """Checks the key before anything else is looked at, and logs one line a request: no query, no key, no token."""
+    """Checks the key before anything else is looked at, and logs one line a request: no query, no key, no token.
 
-    def __init__(self, app: ASGIApp, settings: SandboxSettings) -> None:
+    `calls`, where there is one, counts the answers.
+    """
+
+    def __init__(self, app: ASGIApp, settings: SandboxSettings, calls: Calls | None = None) -> None:
         self._app = app
-        self._settings = settings
+        self._doorkeeper = Doorkeeper(settings)
+        self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def logging_send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                shown = RESULTS_PATH if scope["path"].startswith(RESULTS_PATH) else scope["path"]
-                logger.info("%s %s %d", scope["method"], shown, message["status"])
-            await send(message)
-
+        if self._calls is not None or logger.isEnabledFor(logging.INFO):
+            send = self._noting(scope, send)
         if not scope["path"].startswith(RESULTS_PATH):
             try:
-                check_authorization(Headers(scope=scope).get("authorization"), self._settings)
+                self._doorkeeper.check(Headers(scope=scope).get("authorization"))
             except Refusal as refusal:
                 await _drain(receive)
-                await refusal.response()(scope, receive, logging_send)
+                await refusal.response()(scope, receive, send)
                 return
-        await self._app(scope, receive, logging_send)
+        await self._app(scope, receive, send)
+
+    def _noting(self, scope: Scope, send: Send) -> Send:
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                path, method = scope["path"], scope["method"]
+                shown = RESULTS_PATH if path.startswith(RESULTS_PATH) else path
+                logger.info("%s %s %d", method, shown, message["status"])
+                if self._calls is not None:
+                    self._calls.count(method, path, message["status"])
+            await send(message)
+
+        return noting
 
 
 async def _drain(receive: Receive) -> None:

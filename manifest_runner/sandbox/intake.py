@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,8 +29,20 @@ from manifest_runner.sandbox.store import Store
 from manifest_runner.sandbox.task import MediaFacts
 
 IMAGE, AUDIO, SPEECH = "image", "audio", "speech"
+NOTE_EVERY_MS = 60_000  # that media are in use is written down so often; they are kept for an hour at least
+MOST_AT_HAND = 4096
+BIG = 1024 * 1024  # bytes that are hashed beside the event loop
 
 Check = Callable[[bytes], MediaFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class _AtHand:
+    """Media that came a moment ago, so that the next request with them asks neither the disk nor the database."""
+
+    facts: MediaFacts
+    path: Path
+    noted_ms: int
 
 
 class Intake:
@@ -49,6 +62,7 @@ class Intake:
         self._fetcher = fetcher
         self._executor = executor
         self._now_ms = now_ms
+        self._at_hand: dict[str, _AtHand] = {}
 
     async def image(self, reference: str) -> MediaFacts:
         """The checked and kept portrait. Raises Refusal."""
@@ -78,15 +92,35 @@ class Intake:
     async def _keep(self, kind: str, data: bytes, check: Check) -> MediaFacts:
         """Media that were checked before are known by their hash: a campaign sends one portrait a thousand times."""
         loop = asyncio.get_running_loop()
-        key = f"{kind}-{hashlib.sha256(data).hexdigest()}"
+        key = f"{kind}-{await self._digest(data)}"
+        near = self._at_hand.get(key)
+        if near is not None and 0 <= self._now_ms() - near.noted_ms < NOTE_EVERY_MS and near.path.exists():
+            return near.facts
         path = self._folders.media_file(key)
         known = self._store.find_media(kind, key)
         if known is None or not path.exists():
             facts = await loop.run_in_executor(self._executor, check, data)
             known = MediaFacts(key=key, format=facts.format, seconds=facts.seconds)
             await loop.run_in_executor(self._executor, _save, path, data)
-        self._store.remember_media(kind, known, now_ms=self._now_ms())
+        self._note(kind, known, path)
         return known
+
+    def _note(self, kind: str, facts: MediaFacts, path: Path) -> None:
+        """Write down that the media are in use, and keep what is known of them at hand."""
+        now = self._now_ms()
+        self._store.remember_media(kind, facts, now_ms=now)
+        if len(self._at_hand) >= MOST_AT_HAND:
+            self._at_hand.clear()
+        self._at_hand[facts.key] = _AtHand(facts, path, now)
+
+    async def _digest(self, data: bytes) -> str:
+        if len(data) < BIG:
+            return _sha256(data)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, _sha256, data)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _image_facts(data: bytes) -> MediaFacts:

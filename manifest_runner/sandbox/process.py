@@ -45,10 +45,12 @@ def start_sandbox(
     workers: int = 2,
     render_time: float | None = None,
     speed: float | None = None,
+    previews: bool = True,
     retention_days: float = 30,
     webhook_secret: str | None = None,
     allow_private_media: bool = False,
     allow_local_callbacks: bool = False,
+    count_calls: bool = False,
     deadline: float = START_DEADLINE,
 ) -> Iterator[SandboxProcess]:
     """Start a sandbox with new keys over the folder `state`, give it once it listens, and end it with the block.
@@ -62,10 +64,12 @@ def start_sandbox(
         workers=workers,
         render_time=render_time,
         speed=speed,
+        previews=previews,
         retention_days=retention_days,
         webhook_secret=webhook_secret,
         allow_private_media=allow_private_media,
         allow_local_callbacks=allow_local_callbacks,
+        count_calls=count_calls,
         **new_key_pair(),
     )
     try:

@@ -36,13 +36,15 @@ CREATE INDEX results_file ON results (file);
 UPGRADES = {1: "ALTER TABLE tasks ADD COLUMN mouth TEXT;"}  # from that version to the next
 
 
-def prepare(connection: sqlite3.Connection, path: Path, now_ms: int) -> None:
-    """Make the tables in a new file, or bring those of an earlier version up to date. Raises NeedsPerson."""
+def prepare(connection: sqlite3.Connection, path: Path, now_ms: int, *, hasty: bool) -> None:
+    """Make the tables in a new file, or bring those of an earlier version up to date. Raises NeedsPerson.
+
+    What is committed outlives the process, which is all that a rehearsal needs. `hasty`: the file itself need not
+    outlive a power cut, for trials whose disk has enough to do.
+    """
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(
-        "PRAGMA synchronous = NORMAL"
-    )  # outlives the process, which is all that a rehearsal needs
+    connection.execute(f"PRAGMA synchronous = {'OFF' if hasty else 'NORMAL'}")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise NeedsPerson(

@@ -24,11 +24,13 @@ from starlette.applications import Starlette
 from manifest_runner.errors import NeedsPerson, UsageError
 from manifest_runner.sandbox.app import AvatarApi, build_app, show_tasks
 from manifest_runner.sandbox.callbacks import Callbacks
+from manifest_runner.sandbox.calls import CALLS_NAME, Calls
 from manifest_runner.sandbox.connections import BoundedConnection, accept_backlog, quieten_full_tables
 from manifest_runner.sandbox.folders import FILE_MODE, Folders
 from manifest_runner.sandbox.intake import Intake
 from manifest_runner.sandbox.media_fetch import MediaFetcher
 from manifest_runner.sandbox.settings import SandboxSettings, webhook_key
+from manifest_runner.sandbox.stand_in import make_stand_in
 from manifest_runner.sandbox.store import open_store
 from manifest_runner.sandbox.task import Task
 from manifest_runner.sandbox.workshop import Workshop
@@ -103,8 +105,10 @@ async def _serve_on(
 async def _assembled(settings: SandboxSettings, folders: Folders, base_url: str) -> AsyncIterator[Starlette]:
     """All the parts, each opened here and closed in the reverse order."""
     key = None if settings.webhook_secret is None else webhook_key(settings.webhook_secret)
+    stand_in = None if settings.previews else make_stand_in(folders)
+    calls = Calls() if settings.count_calls else None
     with (
-        open_store(folders.database, now_ms=_now_ms()) as store,
+        open_store(folders.database, now_ms=_now_ms(), hasty=not settings.previews) as store,
         ThreadPoolExecutor(2, thread_name_prefix="check") as checkers,
     ):
         async with (
@@ -120,7 +124,12 @@ async def _assembled(settings: SandboxSettings, folders: Folders, base_url: str)
                     )
 
             async with Workshop(
-                store=store, folders=folders, settings=settings, on_change=announce, now_ms=_now_ms
+                store=store,
+                folders=folders,
+                settings=settings,
+                on_change=announce,
+                now_ms=_now_ms,
+                stand_in=stand_in,
             ) as workshop:
                 fetcher = MediaFetcher(client, allow_private=settings.allow_private_media)
                 intake = Intake(
@@ -135,8 +144,11 @@ async def _assembled(settings: SandboxSettings, folders: Folders, base_url: str)
                     executor=checkers,
                     now_ms=_now_ms,
                     own_base_url=base_url,
+                    stand_in=stand_in,
                 )
-                yield build_app(api, settings)
+                yield build_app(api, settings, calls)
+        if calls is not None:
+            calls.write(settings.state / CALLS_NAME)
 
 
 class _Server(uvicorn.Server):
@@ -168,6 +180,7 @@ def _uvicorn_config(app: Starlette) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE,
     )

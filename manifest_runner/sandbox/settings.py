@@ -22,9 +22,10 @@ class SandboxSettings:
     """`state` is the folder that everything is kept in; `retention_days` may be a fraction.
 
     A task takes as long as its rendering when neither `render_time` (seconds from its creation, at least) nor
-    `speed` (a realistic duration, divided by this) is set. `allow_private_media` fetches media from private
-    addresses too; `allow_local_callbacks` posts callbacks to receivers on this machine too. Raises UsageError for
-    values that make no sense.
+    `speed` (a realistic duration, divided by this) is set. Without `previews` nothing is rendered: every task ends
+    with the same tiny video. `allow_private_media` fetches media from private addresses too; `allow_local_callbacks`
+    posts callbacks to receivers on this machine too. With `count_calls`, how often each endpoint was called is
+    written into the state folder at the end. Raises UsageError for values that make no sense.
     """
 
     state: Path
@@ -38,9 +39,11 @@ class SandboxSettings:
     workers: int = 2
     render_time: float | None = None
     speed: float | None = None
+    previews: bool = True
     retention_days: float = 30
     allow_private_media: bool = False
     allow_local_callbacks: bool = False
+    count_calls: bool = False
     verbose: bool = False
 
     def __post_init__(self) -> None:

@@ -20,7 +20,24 @@ from manifest_runner.sandbox.schema import prepare
 from manifest_runner.sandbox.task import MediaFacts, NewTask, ResultRole, Task
 
 MAX_SECONDS = 86_400
+_STATUSES = {status.value: status for status in ServiceStatus}
+_MODES = {mode.value: mode for mode in Mode}
 LIVE = "status IN ('submitted', 'processing')"
+# In the order in which `_task` takes them.
+_COLUMNS = (
+    "task_id, external_task_id, status, status_message, mode, prompt, watermark, callback_url,"
+    " image_key, audio_key, audio_format, seconds, wait_ms, units, created_ms, updated_ms, mouth"
+)
+_SELECT_TASKS = f"SELECT {_COLUMNS} FROM tasks"  # noqa: S608 our own names, as in all that follow
+_INSERT_TASK = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({', '.join('?' * 17)}) RETURNING {_COLUMNS}"  # noqa: S608
+_START_TASK = (
+    "UPDATE tasks SET status = 'processing', updated_ms = max(updated_ms, ?)"  # noqa: S608
+    f" WHERE task_id = ? AND status = 'submitted' RETURNING {_COLUMNS}"
+)
+_END_TASK = (
+    "UPDATE tasks SET status = ?, status_message = ?, units = ?, updated_ms = max(updated_ms, ?)"  # noqa: S608
+    f" WHERE task_id = ? RETURNING {_COLUMNS}"
+)
 
 
 class DuplicateId(Exception):
@@ -49,52 +66,52 @@ class Store:
                 raise DuplicateId
             if self._count_live() >= slots:
                 raise SlotsTaken
-            task_id = self._new_id(now_ms)
-            values = {
-                "task_id": task_id,
-                "external_task_id": order.external_task_id,
-                "status": ServiceStatus.SUBMITTED,
-                "status_message": "",
-                "mode": order.mode,
-                "prompt": order.prompt,
-                "watermark": order.watermark,
-                "callback_url": order.callback_url,
-                "image_key": new.image.key,
-                "audio_key": new.audio.key,
-                "audio_format": new.audio.format,
-                "seconds": str(new.audio.seconds),
-                "wait_ms": new.wait_ms,
-                "created_ms": now_ms,
-                "updated_ms": now_ms,
-                "mouth": _box_text(order.mouth),
-            }
-            columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
-            self._db.execute(f"INSERT INTO tasks ({columns}) VALUES ({marks})", values)  # noqa: S608 names are ours
-        return self._task(task_id)
+            values = (
+                self._new_id(now_ms),
+                order.external_task_id,
+                ServiceStatus.SUBMITTED,
+                "",
+                order.mode,
+                order.prompt,
+                order.watermark,
+                order.callback_url,
+                new.image.key,
+                new.audio.key,
+                new.audio.format,
+                str(new.audio.seconds),
+                new.wait_ms,
+                None,
+                now_ms,
+                now_ms,
+                _box_text(order.mouth),
+            )
+            return _task(self._db.execute(_INSERT_TASK, values).fetchone())
 
     def find_task(self, any_id: str) -> Task | None:
         """By the service's id, or by the customer's."""
         row = None
         if any_id.isascii() and any_id.isdigit() and len(any_id) == 18:
-            row = self._db.execute("SELECT * FROM tasks WHERE task_id = ?", [int(any_id)]).fetchone()
+            row = self._db.execute(f"{_SELECT_TASKS} WHERE task_id = ?", [int(any_id)]).fetchone()
         if row is None:
-            row = self._db.execute("SELECT * FROM tasks WHERE external_task_id = ?", [any_id]).fetchone()
+            row = self._db.execute(f"{_SELECT_TASKS} WHERE external_task_id = ?", [any_id]).fetchone()
         return None if row is None else _task(row)
 
     def list_tasks(self, *, page: int, size: int) -> list[Task]:
         """Newest first; pages count from 1."""
-        query = "SELECT * FROM tasks ORDER BY task_id DESC LIMIT ? OFFSET ?"
+        query = f"{_SELECT_TASKS} ORDER BY task_id DESC LIMIT ? OFFSET ?"
         return [_task(row) for row in self._db.execute(query, [size, (page - 1) * size])]
 
     def unfinished_tasks(self) -> list[Task]:
-        return [_task(row) for row in self._db.execute(f"SELECT * FROM tasks WHERE {LIVE} ORDER BY task_id")]  # noqa: S608 a constant
+        return [_task(row) for row in self._db.execute(f"{_SELECT_TASKS} WHERE {LIVE} ORDER BY task_id")]
 
-    def start_task(self, task_id: int, *, now_ms: int) -> Task:
-        return self._set_status(task_id, ServiceStatus.PROCESSING, now_ms=now_ms)
+    def start_task(self, task_id: int, *, now_ms: int) -> Task | None:
+        """None for a task that was begun before."""
+        row = self._db.execute(_START_TASK, [now_ms, task_id]).fetchone()
+        return None if row is None else _task(row)
 
     def fail_task(self, task_id: int, message: str, *, now_ms: int) -> Task:
         """A failed task deducts nothing."""
-        return self._set_status(task_id, ServiceStatus.FAILED, message=message, now_ms=now_ms)
+        return self._end(task_id, ServiceStatus.FAILED, message, None, now_ms)
 
     def finish_task(
         self, task_id: int, units: Units, results: Mapping[ResultRole, tuple[str, str]], *, now_ms: int
@@ -102,25 +119,10 @@ class Store:
         """`results`: for each role a token and the file's path inside the state folder."""
         with self._transaction():
             self._add_results(task_id, results, now_ms)
-            self._write_status(task_id, ServiceStatus.SUCCEED, "", str(units), now_ms)
-        return self._task(task_id)
+            return self._end(task_id, ServiceStatus.SUCCEED, "", str(units), now_ms)
 
-    def _set_status(self, task_id: int, status: ServiceStatus, *, now_ms: int, message: str = "") -> Task:
-        with self._transaction():
-            self._write_status(task_id, status, message, None, now_ms)
-        return self._task(task_id)
-
-    def _write_status(
-        self, task_id: int, status: ServiceStatus, message: str, units: str | None, now_ms: int
-    ) -> None:
-        self._db.execute(
-            "UPDATE tasks SET status = ?, status_message = ?, units = ?, updated_ms = max(updated_ms, ?)"
-            " WHERE task_id = ?",
-            [status, message, units, now_ms, task_id],
-        )
-
-    def _task(self, task_id: int) -> Task:
-        return _task(self._db.execute("SELECT * FROM tasks WHERE task_id = ?", [task_id]).fetchone())
+    def _end(self, task_id: int, status: ServiceStatus, message: str, units: str | None, now_ms: int) -> Task:
+        return _task(self._db.execute(_END_TASK, [status, message, units, now_ms, task_id]).fetchone())
 
     def _count_live(self) -> int:
         return int(self._db.execute(f"SELECT count(*) FROM tasks WHERE {LIVE}").fetchone()[0])  # noqa: S608 a constant
@@ -130,8 +132,8 @@ class Store:
         found: dict[int, dict[ResultRole, str]] = {}
         marks = ", ".join("?" * len(owners))
         query = f"SELECT owner_id, role, token FROM results WHERE owner_id IN ({marks}) AND created_ms >= ?"  # noqa: S608 only marks
-        for row in self._db.execute(query, [*owners, since_ms]):
-            found.setdefault(row["owner_id"], {})[ResultRole(row["role"])] = row["token"]
+        for owner, role, token in self._db.execute(query, [*owners, since_ms]):
+            found.setdefault(owner, {})[ResultRole(role)] = token
         return found
 
     def find_result(self, token: str, *, since_ms: int) -> str | None:
@@ -209,10 +211,8 @@ class Store:
 
     def _new_id(self, now_ms: int) -> int:
         """18 digits that only ever rise, even when the clock is set back: newest first is highest first."""
-        last = self._db.execute("SELECT last FROM ids").fetchone()["last"]
-        new = max(last + 1, now_ms * 100_000)
-        self._db.execute("UPDATE ids SET last = ?", [new])
-        return int(new)
+        rise = "UPDATE ids SET last = max(last + 1, ?) RETURNING last"
+        return int(self._db.execute(rise, [now_ms * 100_000]).fetchone()["last"])
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -226,13 +226,13 @@ class Store:
 
 
 @contextmanager
-def open_store(path: Path, *, now_ms: int) -> Iterator[Store]:
-    """Open, or make, the sandbox's file. Raises NeedsPerson when it can't be used."""
+def open_store(path: Path, *, now_ms: int, hasty: bool = False) -> Iterator[Store]:
+    """Open, or make, the sandbox's file; `hasty` as for `prepare`. Raises NeedsPerson when it can't be used."""
     try:
         secure_database(path)
         connection = sqlite3.connect(path, isolation_level=None)
         try:
-            prepare(connection, path, now_ms)
+            prepare(connection, path, now_ms, hasty=hasty)
             yield Store(connection)
         finally:
             connection.close()
@@ -243,19 +243,44 @@ def open_store(path: Path, *, now_ms: int) -> Iterator[Store]:
 
 
 def _task(row: sqlite3.Row) -> Task:
-    values = dict(row)
     try:
-        units = values["units"]
+        (
+            task_id,
+            external_task_id,
+            status,
+            status_message,
+            mode,
+            prompt,
+            watermark,
+            callback_url,
+            image_key,
+            audio_key,
+            audio_format,
+            seconds,
+            wait_ms,
+            units,
+            created_ms,
+            updated_ms,
+            mouth,
+        ) = row  # a name would be looked for among all the others, for each field of each row of a list
         return Task(
-            **{
-                **values,
-                "status": ServiceStatus(values["status"]),
-                "mode": Mode(values["mode"]),
-                "watermark": bool(values["watermark"]),
-                "seconds": _seconds(values["seconds"]),
-                "units": None if units is None else Decimal(units),
-                "mouth": _box(values["mouth"]),
-            }
+            task_id=task_id,
+            external_task_id=external_task_id,
+            status=_STATUSES[status],
+            status_message=status_message,
+            mode=_MODES[mode],
+            prompt=prompt,
+            watermark=bool(watermark),
+            callback_url=callback_url,
+            image_key=image_key,
+            audio_key=audio_key,
+            audio_format=audio_format,
+            seconds=_seconds(seconds),
+            wait_ms=wait_ms,
+            units=None if units is None else Decimal(units),
+            created_ms=created_ms,
+            updated_ms=updated_ms,
+            mouth=_box(mouth),
         )
     except (KeyError, TypeError, ValueError, ArithmeticError):
         raise sqlite3.DatabaseError("a task in it can't be read") from None

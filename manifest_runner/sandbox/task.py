@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -121,7 +120,7 @@ def _videos(task: Task, links: Mapping[ResultRole, str]) -> list[dict[str, str]]
     if ResultRole.VIDEO not in links:
         return []
     video = {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, str(task.task_id))),
+        "id": f"{task.task_id}-video",
         "url": links[ResultRole.VIDEO],
         "duration": units_text(video_seconds(task.seconds)),
     }

@@ -16,12 +16,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from manifest_runner.models import ServiceStatus
 from manifest_runner.sandbox.folders import MEDIA, RESULTS, Folders, ForeignName
 from manifest_runner.sandbox.preview.face import finder_version
 from manifest_runner.sandbox.preview.render import RenderCancelled, render
 from manifest_runner.sandbox.preview.scene import Recipe
 from manifest_runner.sandbox.settings import SandboxSettings
+from manifest_runner.sandbox.stand_in import StandIn
 from manifest_runner.sandbox.store import Store
 from manifest_runner.sandbox.task import FAIL_MESSAGE, ResultRole, Task, deduction, remaining_ms
 
@@ -32,7 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 class Workshop:
-    """Entering the context takes up unfinished tasks; leaving it stops the work, within a frame or so."""
+    """Entering the context takes up unfinished tasks; leaving it stops the work, within a frame or so.
+
+    With a `stand_in` nothing is rendered: every task ends with it.
+    """
 
     def __init__(
         self,
@@ -42,12 +45,14 @@ class Workshop:
         settings: SandboxSettings,
         on_change: Callable[[Task], None],
         now_ms: Callable[[], int],
+        stand_in: StandIn | None = None,
     ) -> None:
         self._store = store
         self._folders = folders
         self._settings = settings
         self._on_change = on_change
         self._now_ms = now_ms
+        self._stand_in = stand_in
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="render")
         self._workers = asyncio.Semaphore(settings.workers)
         self._renders: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -111,6 +116,9 @@ class Workshop:
 
     async def _results(self, task: Task) -> dict[ResultRole, str]:
         """The rendered files, as paths inside the state folder; none for a task that is to fail."""
+        if self._stand_in is not None:
+            self._begin(task)
+            return {} if task.rehearses_failure else dict.fromkeys(roles_of(task), self._stand_in.file)
         if task.rehearses_failure:
             async with self._workers:
                 self._begin(task)
@@ -142,9 +150,9 @@ class Workshop:
 
     def _begin(self, task: Task) -> None:
         """A worker has taken the task up. One that was under way when the sandbox stopped has begun already."""
-        current = self._store.find_task(str(task.task_id))
-        if current is not None and current.status is ServiceStatus.SUBMITTED:
-            self._on_change(self._store.start_task(task.task_id, now_ms=self._now_ms()))
+        begun = self._store.start_task(task.task_id, now_ms=self._now_ms())
+        if begun is not None:
+            self._on_change(begun)
 
     async def _keep_house(self) -> None:
         """Delete results after their retention, and media that nothing needs any more."""
@@ -158,6 +166,8 @@ class Workshop:
         retention_ms = self._settings.retention_ms
         self._store.drop_results(before_ms=now - retention_ms)
         kept = self._store.result_files().union(*self._held.values())
+        if self._stand_in is not None:
+            kept.add(self._stand_in.file)
         for name in list(self._folders.result_names()):
             if f"{RESULTS}/{name}" not in kept:
                 self._delete(f"{RESULTS}/{name}")
@@ -174,19 +184,23 @@ class Workshop:
 
 def recipes_of(task: Task) -> dict[ResultRole, Recipe]:
     """What has to be rendered for a task."""
-    wanted = {ResultRole.VIDEO: False} | ({ResultRole.WATERMARK: True} if task.watermark else {})
     return {
         role: Recipe(
             image_key=task.image_key,
             audio_key=task.audio_key,
             audio_format=task.audio_format,
             mode=task.mode,
-            watermark=watermark,
+            watermark=role is ResultRole.WATERMARK,
             mouth=task.mouth,
             face_finder=finder_version(),
         )
-        for role, watermark in wanted.items()
+        for role in roles_of(task)
     }
+
+
+def roles_of(task: Task) -> tuple[ResultRole, ...]:
+    """The results that a task is to have."""
+    return (ResultRole.VIDEO, ResultRole.WATERMARK) if task.watermark else (ResultRole.VIDEO,)
 
 
 def new_token() -> str:

@@ -20,7 +20,7 @@ from manifest_runner.service.doubt import (
     proves_nothing_made,
     speaks_of_a_duplicate,
 )
-from manifest_runner.service.download import LARGEST_RESULT, ResultStream, open_result
+from manifest_runner.service.download import LARGEST_RESULT, Downloads, ResultStream, open_result
 from manifest_runner.service.replies import Envelope, ResourcePack, SpokenAudio, Task, TaskPage, Video
 from manifest_runner.service.requests import CreateRequest, SpeechRequest
 from manifest_runner.service.retry import next_delay, repeat_safely
@@ -37,6 +37,7 @@ __all__ = [
     "CreateRequest",
     "Credentials",
     "Decision",
+    "Downloads",
     "Envelope",
     "Judgement",
     "KeyPair",

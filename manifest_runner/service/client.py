@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -20,7 +19,7 @@ from manifest_runner.service.auth import Credentials, TokenSource
 from manifest_runner.service.base_url import check_base_url, host_of, is_loopback
 from manifest_runner.service.cleaning import fits_path
 from manifest_runner.service.codes import Decision, decision_for, meaning_of, mend_for
-from manifest_runner.service.connections import http_client
+from manifest_runner.service.connections import Engine, http_client, pool
 from manifest_runner.service.doubt import is_turned_away, proves_nothing_made
 from manifest_runner.service.exchange import Exchange, carry_out, list_reply
 from manifest_runner.service.replies import Envelope, ResourcePack, SpokenAudio, Task, TaskPage
@@ -34,10 +33,6 @@ _SPEECH = "/v1/audio/tts"
 _COSTS = "/account/costs"
 _COSTS_PAUSE_SECONDS = 1.0
 _TOKEN_TROUBLE = (Decision.RENEW_TOKEN, Decision.CHECK_CLOCK)
-_MOST_LOOK_UPS = 32  # at once
-# The pool itself has no limit: a request that is cancelled while it queues in httpcore's pool leaves a place there
-# taken for ever (seen with httpcore 1.0.9, November 2026). So they queue here, where nothing can leak.
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=5.0)
 
 
 class AvatarClient:
@@ -48,7 +43,8 @@ class AvatarClient:
     one intent is one POST. The new token waits, and the refusal says by `renewed` that sending again may pass.
 
     Paid calls each get a connection of their own, closed afterwards: a kept connection that the other side
-    has just closed would lose the answer, and put the job in doubt for nothing. Look-ups share a small pool.
+    has just closed would lose the answer, and put the job in doubt for nothing. Look-ups share kept ones; up to
+    `connections` of them are under way at a time, and further ones wait for their turn.
 
     A proxy from the environment is used for https, as company networks need; never for this machine's own
     addresses, where a proxy could only be a mistake.
@@ -60,30 +56,43 @@ class AvatarClient:
         credentials: Credentials,
         *,
         timeouts: Timeouts | None = None,
+        connections: int = 32,
         transport: httpx.AsyncBaseTransport | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.base_url = check_base_url(base_url)
         self.timeouts = timeouts or Timeouts()
         self._tokens = TokenSource(credentials)
         self._transport = transport  # stands in for the network in every call when given
+        self._engine = engine  # None: the environment's
         self._by_proxy = not is_loopback(host_of(self.base_url))
-        self._shared: httpx.AsyncClient | None = None
+        self._connections = connections
+        self._open = contextlib.AsyncExitStack()
+        self._clients: tuple[httpx.AsyncClient, httpx.AsyncClient] | None = (
+            None  # for look-ups, for paid calls
+        )
         self._clock_skew: timedelta | None = None
         self._unproven: int | None = None  # the generation of a renewed token that has not been accepted yet
-        self._look_ups = asyncio.Semaphore(_MOST_LOOK_UPS)
+        self._look_ups = asyncio.Semaphore(connections)
         self._costs_lock = asyncio.Lock()
         self._costs_asked_at: float | None = None
+        self.calls = 0  # requests of any kind, from when they are sent
 
     async def __aenter__(self) -> Self:
-        self._shared = self._new_client()
+        shared = await self._open.enter_async_context(self._new_client(keep=self._connections))
+        paid = (
+            shared
+            if self._transport is not None
+            else await self._open.enter_async_context(self._new_client(keep=0))
+        )
+        self._clients = (shared, paid)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shared, self._shared = self._shared, None
-        if shared is not None:
-            await shared.aclose()
+        self._clients = None
+        await self._open.aclose()
 
     @property
     def clock_skew(self) -> timedelta | None:
@@ -95,16 +104,16 @@ class AvatarClient:
 
         A task with another external_task_id than the one sent raises GarbledReply: it may be anybody's.
         """
-        exchange = self._paid("Creating a task", _AVATAR, request.body)
-        task = replies.task_from(await self._ask_once(exchange, paid=True))
+        exchange = self._paid("Creating a task", _AVATAR, request)
+        task = replies.task_from(await self._ask_once(exchange))
         if task.external_task_id not in (request.external_task_id, None):
             raise GarbledReply(f"{exchange.where}: the answer is about another task.", http_status=200)
         return task
 
     async def text_to_speech(self, request: SpeechRequest) -> SpokenAudio:
         """Speech for `audio_id`. Paid, and a lost answer can't be looked up again."""
-        exchange = self._paid("Making speech", _SPEECH, request.body)
-        return replies.audio_from(await self._ask_once(exchange, paid=True))
+        exchange = self._paid("Making speech", _SPEECH, request)
+        return replies.audio_from(await self._ask_once(exchange))
 
     async def get(self, any_id: str) -> Task | None:
         """The task with this `task_id` or `external_task_id`; None when the service says there is none.
@@ -153,14 +162,15 @@ class AvatarClient:
             raise self._refusal(account)
         return replies.packs_from(account)
 
-    def _paid(self, where: str, path: str, body: bytes) -> Exchange:
+    def _paid(self, where: str, path: str, body: CreateRequest | SpeechRequest) -> Exchange:
         return Exchange(
             where=where,
             method="POST",
             url=self.base_url + path,
             body=body,
-            seconds=self.timeouts.create_bound(len(body)),
-            timeout=self.timeouts.create(len(body)),
+            alone=True,
+            seconds=self.timeouts.create_bound(body.body_bytes),
+            timeout=self.timeouts.create(body.body_bytes),
         )
 
     def _look_up(self, where: str, path: str) -> Exchange:
@@ -202,10 +212,14 @@ class AvatarClient:
         self._unproven = self._tokens.generation
         return True
 
-    async def _ask_once(self, exchange: Exchange, *, paid: bool = False) -> Envelope:
-        async with self._connection(paid=paid) as client:
+    async def _ask_once(self, exchange: Exchange) -> Envelope:
+        if self._clients is None:
+            raise RuntimeError("AvatarClient is used outside its `async with`")
+        shared, paid = self._clients
+        async with contextlib.nullcontext() if exchange.alone else self._look_ups:
             token, generation = self._tokens.token(), self._tokens.generation
-            reply = await carry_out(client, exchange, token)
+            self.calls += 1
+            reply = await carry_out(paid if exchange.alone else shared, exchange, token)
         envelope = replies.parse_envelope(
             reply.raw,
             reply.http_status,
@@ -230,25 +244,13 @@ class AvatarClient:
             self._unproven = None
         return envelope
 
-    @contextlib.asynccontextmanager
-    async def _connection(self, *, paid: bool) -> AsyncIterator[httpx.AsyncClient]:
-        if self._shared is None:
-            raise RuntimeError("AvatarClient is used outside its `async with`")
-        if paid and self._transport is None:
-            async with self._new_client() as own:
-                yield own
-        elif paid:
-            yield self._shared
-        else:
-            async with self._look_ups:
-                yield self._shared
-
-    def _new_client(self) -> httpx.AsyncClient:
+    def _new_client(self, *, keep: int) -> httpx.AsyncClient:
         return http_client(
             transport=self._transport,
+            engine=self._engine,
             proxies_from_environment=self._by_proxy,
             timeout=self.timeouts.reads(),
-            limits=_LIMITS,
+            limits=pool(keep),
         )
 
     def _refusal(self, envelope: Envelope, retry_after: float | None = None) -> ServiceRefused:

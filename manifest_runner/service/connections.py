@@ -1,9 +1,13 @@
-"""How connections leave this machine: certificates and the environment's proxies."""
+"""How connections leave this machine: by which library, with which certificates, through which proxies."""
 
 from __future__ import annotations
 
+import os
 import ssl
+from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -11,11 +15,42 @@ import httpx
 from manifest_runner.errors import UsageError
 from manifest_runner.http_logs import quiet_http_logs
 
+TRANSPORT = "MANIFEST_RUNNER_TRANSPORT"
+
+
+class Engine(StrEnum):
+    """What carries the requests. Both keep the same promises; the tests run on each."""
+
+    AIOHTTP = "aiohttp"  # several times as many requests a second when many are under way
+    HTTPX = "httpx"  # httpx's own transport, for networks where the other fails
+
+
+def engine_from(environment: Mapping[str, str]) -> Engine:
+    """The engine that the environment wants. UsageError when it names another."""
+    wanted = environment.get(TRANSPORT) or Engine.AIOHTTP
+    try:
+        return Engine(wanted.strip().lower())
+    except ValueError:
+        raise UsageError(
+            f"{TRANSPORT} is {wanted[:40]!a}, which is no transport.",
+            mend=f"Set it to {' or '.join(Engine)}, or leave it out.",
+        ) from None
+
 
 @lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
     """The trusted authorities (SSL_CERT_FILE and SSL_CERT_DIR count). Read once: it takes longer than a call."""
     return httpx.create_ssl_context()
+
+
+def pool(keep: int, seconds: float = 4.0) -> httpx.Limits:
+    """A pool that keeps so many connections for so many seconds: a little less than the five after which many servers
+    close them, for a request that crosses the closing is lost.
+
+    None of our pools bounds how many are open. A request that is cancelled while it queues in httpcore's pool leaves a
+    place there taken for ever (seen with httpcore 1.0.9, November 2026); so whoever has much to send queues outside.
+    """
+    return httpx.Limits(max_connections=None, max_keepalive_connections=keep, keepalive_expiry=seconds)
 
 
 def http_client(
@@ -25,10 +60,22 @@ def http_client(
     proxies_from_environment: bool = False,
     proxy: str | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    engine: Engine | None = None,
 ) -> httpx.AsyncClient:
-    """An HTTP/1.1 client that follows no redirect and logs no signature. UsageError when the environment names a
-    proxy that can't work."""
+    """An HTTP/1.1 client that follows no redirect, keeps no cookie and logs no signature. Opens nothing.
+
+    `transport` stands in for the network. `engine` is the environment's where it is None. Through a proxy it is always
+    httpx's own transport: there it is told apart what a proxy refused (nothing was sent) from what broke behind it.
+    UsageError when the environment names an engine that isn't, or a proxy that can't work.
+    """
     quiet_http_logs()
+    proxied = proxy is not None or (proxies_from_environment and _names_a_proxy())
+    if transport is None and not proxied and (engine or engine_from(os.environ)) is Engine.AIOHTTP:
+        from manifest_runner.service.aiohttp_transport import (  # noqa: PLC0415 - slow to import
+            CarefulTransport,
+        )
+
+        transport = CarefulTransport(tls_context(), limits)
     try:
         return httpx.AsyncClient(
             transport=transport,
@@ -36,6 +83,7 @@ def http_client(
             trust_env=proxies_from_environment,
             proxy=proxy,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=timeout,
             limits=limits,
         )
@@ -54,3 +102,8 @@ def proxy_for(scheme: str, host: str) -> str | None:
     if not proxy or proxy_bypass(host):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _names_a_proxy() -> bool:
+    """Whether any proxy may be meant for https. Which hosts are exempted from it is for httpx to say."""
+    return not {"https", "all"}.isdisjoint(getproxies())

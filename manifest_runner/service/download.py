@@ -10,6 +10,8 @@ import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 import httpx
 
@@ -17,8 +19,9 @@ from manifest_runner.addresses import Address
 from manifest_runner.errors import FetchError
 from manifest_runner.service.addresses import Target, check_target, refuse_forbidden
 from manifest_runner.service.base_url import host_of, is_loopback
-from manifest_runner.service.connections import http_client, proxy_for
+from manifest_runner.service.connections import Engine, proxy_for
 from manifest_runner.service.faults import TRANSPORT_ERRORS, fault_words
+from manifest_runner.service.host_pools import HostPools
 from manifest_runner.service.timeouts import DownloadClock, Timeouts
 
 LARGEST_RESULT = 1024**3
@@ -57,12 +60,107 @@ class _Rest:
     etag: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Route:
-    """How to get to results: what holds for every hop of a download."""
+class Downloads:
+    """The results of one service, over connections that are kept: `async with Downloads(base_url) as downloads`.
 
-    local_service: bool
-    timeouts: Timeouts
+    `base_url` is the service's own: only a service on this machine may have results on this machine. Nothing is
+    opened before the first download.
+    """
+
+    def __init__(
+        self, base_url: str, *, timeouts: Timeouts | None = None, engine: Engine | None = None
+    ) -> None:
+        self._local_service = is_loopback(host_of(base_url))
+        self._timeouts = timeouts or Timeouts()
+        self._pools = HostPools(self._timeouts.downloads(), engine)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pools.aclose()
+
+    @contextlib.asynccontextmanager
+    async def open(
+        self, url: str, *, offset: int = 0, etag: str | None = None
+    ) -> AsyncIterator[ResultStream]:
+        """Opens a result for reading: `async with downloads.open(url) as result`.
+
+        `offset` (bytes already here) is used only with the strong `etag` they came under; without one nobody can tell
+        whether the file is still the same, and the result is sent from its beginning. FetchError in every case that
+        is not a result; `expired` when the address no longer works and the task has to be asked for a fresh one.
+        """
+        rest = _Rest(offset, etag) if offset > 0 and etag is not None and _is_strong(etag) else None
+        async with contextlib.AsyncExitStack() as stack:
+            response = await self._follow(stack, url, rest)
+            if rest is not None and not _answers_rest(response, rest):
+                await stack.aclose()  # the file has changed, or the server can't do ranges right
+                rest = None
+                response = await self._follow(stack, url, None)
+            _refuse_no_result(response, asked_for_rest=rest is not None)
+            resumed_at = rest.offset if rest is not None and response.status_code == 206 else 0
+            total = _total_bytes(response)
+            chunks = _chunks(response, resumed_at, total)
+            stack.push_async_callback(chunks.aclose)
+            yield ResultStream(
+                status=response.status_code,
+                total_bytes=total,
+                etag=response.headers.get("etag"),
+                resumed=resumed_at > 0,
+                content_type=response.headers.get("content-type"),
+                chunks=chunks,
+            )
+
+    async def _follow(self, stack: contextlib.AsyncExitStack, url: str, rest: _Rest | None) -> httpx.Response:
+        """The answer at the end of at most three redirects, each hop checked like the first."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            target = check_target(url, local_service=self._local_service)
+            hop = await stack.enter_async_context(contextlib.AsyncExitStack())
+            response = await self._open_hop(hop, target, rest)
+            if response.status_code not in _REDIRECTS:
+                return response
+            url = _next_hop(target, response)
+            await hop.aclose()
+        raise FetchError(f"The result on {target.host!a} is redirected too often.")
+
+    async def _open_hop(
+        self, hop: contextlib.AsyncExitStack, target: Target, rest: _Rest | None
+    ) -> httpx.Response:
+        """Connects to one of the addresses that were checked, not to what the name means a moment later."""
+        proxy = None if is_loopback(target.host) else proxy_for(target.url.scheme, target.host)
+        # Behind a proxy only the proxy can resolve names, and it is the one that decides where they may lead.
+        hosts = [target.host] if proxy else await self._checked_hosts(target)
+        client = await hop.enter_async_context(self._pools.client_for(target, proxy))
+        fault = FetchError(f"No address of {target.host!a} could be reached.")
+        for host in hosts:
+            try:
+                async with asyncio.timeout(self._timeouts.read_bound):
+                    return await hop.enter_async_context(_request(client, target, host, rest))
+            except TRANSPORT_ERRORS as error:
+                fault = _fetch_fault(target, error)
+                try_next = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            if not try_next:
+                break
+        raise fault
+
+    async def _checked_hosts(self, target: Target) -> list[str]:
+        """The addresses behind a name, every one of them allowed."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeouts.read_bound):
+                found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise FetchError(
+                f"The host of a result, {target.host!a}, can't be found.",
+                mend="Check the network, then run again.",
+            ) from None
+        addresses: list[Address] = [
+            ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found
+        ]
+        refuse_forbidden(addresses, target.host, local_service=self._local_service)
+        return list(dict.fromkeys(str(address) for address in addresses))[:_MOST_ADDRESSES]
 
 
 @contextlib.asynccontextmanager
@@ -74,49 +172,12 @@ async def open_result(
     etag: str | None = None,
     timeouts: Timeouts | None = None,
 ) -> AsyncIterator[ResultStream]:
-    """Opens a result for reading: `async with open_result(url, base_url=...) as result`.
-
-    `base_url` is the service's own: only a service on this machine may have results on this machine. `offset`
-    (bytes already here) is used only with the strong `etag` they came under; without one nobody can tell whether
-    the file is still the same, and the result is sent from its beginning. FetchError in every case that is not
-    a result; `expired` when the address no longer works and the task has to be asked for a fresh one.
-    """
-    rest = _Rest(offset, etag) if offset > 0 and etag is not None and _is_strong(etag) else None
-    route = _Route(local_service=is_loopback(host_of(base_url)), timeouts=timeouts or Timeouts())
-    async with contextlib.AsyncExitStack() as stack:
-        response = await _follow(stack, url, rest, route)
-        if rest is not None and not _answers_rest(response, rest):
-            await stack.aclose()  # the file has changed, or the server can't do ranges right
-            rest = None
-            response = await _follow(stack, url, None, route)
-        _refuse_no_result(response, asked_for_rest=rest is not None)
-        resumed_at = rest.offset if rest is not None and response.status_code == 206 else 0
-        total = _total_bytes(response)
-        chunks = _chunks(response, resumed_at, total)
-        stack.push_async_callback(chunks.aclose)
-        yield ResultStream(
-            status=response.status_code,
-            total_bytes=total,
-            etag=response.headers.get("etag"),
-            resumed=resumed_at > 0,
-            content_type=response.headers.get("content-type"),
-            chunks=chunks,
-        )
-
-
-async def _follow(
-    stack: contextlib.AsyncExitStack, url: str, rest: _Rest | None, route: _Route
-) -> httpx.Response:
-    """The answer at the end of at most three redirects, each hop checked like the first."""
-    for _ in range(_MOST_REDIRECTS + 1):
-        target = check_target(url, local_service=route.local_service)
-        hop = await stack.enter_async_context(contextlib.AsyncExitStack())
-        response = await _open_hop(hop, target, rest, route)
-        if response.status_code not in _REDIRECTS:
-            return response
-        url = _next_hop(target, response)
-        await hop.aclose()
-    raise FetchError(f"The result on {target.host!a} is redirected too often.")
+    """One download by itself: `async with open_result(url, base_url=...) as result`. See `Downloads.open`."""
+    async with (
+        Downloads(base_url, timeouts=timeouts) as downloads,
+        downloads.open(url, offset=offset, etag=etag) as result,
+    ):
+        yield result
 
 
 def _next_hop(target: Target, response: httpx.Response) -> str:
@@ -124,29 +185,6 @@ def _next_hop(target: Target, response: httpx.Response) -> str:
         return str(target.url.join(response.headers.get("location", "")))
     except (httpx.InvalidURL, ValueError):
         raise FetchError(f"The result on {target.host!a} is redirected to what is no URL.") from None
-
-
-async def _open_hop(
-    hop: contextlib.AsyncExitStack, target: Target, rest: _Rest | None, route: _Route
-) -> httpx.Response:
-    """Connects to one of the addresses that were checked, not to what the name means a moment later."""
-    proxy = None if is_loopback(target.host) else proxy_for(target.url.scheme, target.host)
-    # Behind a proxy only the proxy can resolve names, and it is the one that decides where they may lead.
-    hosts = [target.host] if proxy else await _checked_hosts(target, route)
-    client = await hop.enter_async_context(
-        http_client(timeout=route.timeouts.downloads(), limits=httpx.Limits(), proxy=proxy)
-    )
-    fault = FetchError(f"No address of {target.host!a} could be reached.")
-    for host in hosts:
-        try:
-            async with asyncio.timeout(route.timeouts.read_bound):
-                return await hop.enter_async_context(_request(client, target, host, rest))
-        except TRANSPORT_ERRORS as error:
-            fault = _fetch_fault(target, error)
-            try_next = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        if not try_next:
-            break
-    raise fault
 
 
 def _request(
@@ -158,22 +196,6 @@ def _request(
     pinned = target.url.copy_with(host=host)
     # The certificate is still checked against the name, not the address.
     return client.stream("GET", pinned, headers=headers, extensions={"sni_hostname": target.host})
-
-
-async def _checked_hosts(target: Target, route: _Route) -> list[str]:
-    """The addresses behind a name, every one of them allowed."""
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(route.timeouts.read_bound):
-            found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise FetchError(
-            f"The host of a result, {target.host!a}, can't be found.",
-            mend="Check the network, then run again.",
-        ) from None
-    addresses: list[Address] = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
-    refuse_forbidden(addresses, target.host, local_service=route.local_service)
-    return list(dict.fromkeys(str(address) for address in addresses))[:_MOST_ADDRESSES]
 
 
 def _answers_rest(response: httpx.Response, rest: _Rest) -> bool:

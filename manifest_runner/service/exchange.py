@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ import httpx
 from manifest_runner.errors import GarbledReply
 from manifest_runner.service.faults import TRANSPORT_ERRORS, transport_fault
 from manifest_runner.service.headers import measured_skew, retry_after_seconds
+from manifest_runner.service.requests import PIECE, CreateRequest, SpeechRequest
 
 SHORT_REPLY = 1024 * 1024
 """Most bytes of an answer about one thing."""
@@ -35,7 +37,8 @@ class Exchange:
     seconds: float
     timeout: httpx.Timeout
     most_bytes: int = SHORT_REPLY
-    body: bytes | None = None
+    body: CreateRequest | SpeechRequest | None = None
+    alone: bool = False  # on a connection of its own, and its last
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +53,8 @@ async def carry_out(client: httpx.AsyncClient, exchange: Exchange, token: str) -
     """Sends the request and reads the answer. TransportFault or GarbledReply otherwise.
 
     httpx bounds single operations, so a server that drips header or body bytes could hold a call for ever;
-    `asyncio.timeout` bounds the whole. Its cancelling is safe with a client whose pool has no limit (client.py
-    says why): httpcore closes the connection that was cut off, and no request waits for another's place.
+    `asyncio.timeout` bounds the whole. Its cancelling is safe with pools that have no limit (connections.py says why):
+    on either transport the connection that was cut off is closed, and no request waits for another's place.
     """
     try:
         async with asyncio.timeout(exchange.seconds):
@@ -67,11 +70,15 @@ async def _talk(client: httpx.AsyncClient, exchange: Exchange, token: str) -> Ra
         "Accept": "application/json",
         "Accept-Encoding": "identity",
     }
+    if exchange.alone:
+        headers["Connection"] = "close"
+    content: bytes | AsyncIterator[bytes] | None = None
     if exchange.body is not None:
-        headers["Content-Type"] = "application/json"
+        headers |= {"Content-Type": "application/json", "Content-Length": str(exchange.body.body_bytes)}
+        content = _content(exchange.body)
     sent_at, started = datetime.now(UTC), time.monotonic()
     async with client.stream(
-        exchange.method, exchange.url, content=exchange.body, headers=headers, timeout=exchange.timeout
+        exchange.method, exchange.url, content=content, headers=headers, timeout=exchange.timeout
     ) as response:
         round_trip = timedelta(seconds=time.monotonic() - started)
         # With an Age, the answer comes out of some cache, and its date is an old one.
@@ -83,6 +90,16 @@ async def _talk(client: httpx.AsyncClient, exchange: Exchange, token: str) -> Ra
             retry_after=retry_after,
             clock_skew=measured_skew(date, sent_at=sent_at, round_trip=round_trip),
         )
+
+
+def _content(body: CreateRequest | SpeechRequest) -> bytes | AsyncIterator[bytes]:
+    """A small body whole, so that it leaves with its headers; a large one as it is taken, and only once."""
+    return b"".join(body.chunks()) if body.body_bytes <= PIECE else _pieces(body)
+
+
+async def _pieces(body: CreateRequest | SpeechRequest) -> AsyncIterator[bytes]:
+    for piece in body.chunks():
+        yield piece
 
 
 async def _body_of(response: httpx.Response, exchange: Exchange, retry_after: float | None) -> bytes:

@@ -1,5 +1,6 @@
 """The one place where httpx's exceptions become ours, and where it is said which of them prove "not sent".
 
+Both transports raise the same kinds: aiohttp's are made into them in aiohttp_transport.py, which says why they hold.
 Read in httpcore 1.0 (HTTP/1.1, which is all we speak, `retries=0`, which is its default), November 2026:
 
 - ConnectError and ConnectTimeout come from the TCP connect and from the TLS handshake, through a proxy's tunnel
@@ -11,10 +12,10 @@ Read in httpcore 1.0 (HTTP/1.1, which is all we speak, `retries=0`, which is its
   nothing: httpx reads the Location of a redirect even when it is not to follow it, and raises these *after* a POST
   was answered (seen with `302` and `Location: mailto:x`). Addresses and headers are checked before they come here.
 - A WriteError while sending is swallowed there, and an answer is read nevertheless, so it surfaces as a ReadError
-  or RemoteProtocolError: maybe sent.
-- An idle connection that the server has closed is noticed before reuse (the socket is readable) and replaced. If
-  the close crosses our request, the outcome is a ReadError or RemoteProtocolError, never a silent second sending:
-  maybe sent. Paid calls avoid even that by never riding on a used connection (see client.py).
+  or RemoteProtocolError: maybe sent. Aiohttp gives up at once.
+- An idle connection that the server has closed is noticed before reuse and replaced. If the close crosses our
+  request, the outcome is a ReadError or RemoteProtocolError, never a silent second sending: maybe sent. Paid calls
+  avoid even that by never riding on a used connection (see client.py).
 """
 
 from __future__ import annotations

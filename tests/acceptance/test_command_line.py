@@ -14,6 +14,7 @@ COMMANDS = (
     "rehearse",
     "run",
     "retry",
+    "listen",
     "adopt",
     "status",
     "report",
@@ -68,7 +69,10 @@ def test_plan_before_and_after(cli):
     assert before["counts"] == {"send": 2}
     assert cli("run", "campaign.yaml").returncode == 0
     after = json.loads(cli("plan", "campaign.yaml", "--json").stdout)
-    assert after["counts"] == {"skip": 2}
+    assert (after["counts"], after["steps"]) == ({"skip": 2}, [])
+    everything = json.loads(cli("plan", "campaign.yaml", "--json", "--all").stdout)
+    assert [step["action"] for step in everything["steps"]] == ["skip", "skip"]
+    assert "2 done." in cli("plan", "campaign.yaml", "--concurrency", "auto").stdout
     assert "costs nothing" in cli("plan", "campaign.yaml").stdout
     status = json.loads(cli("status", "campaign.yaml", "--json").stdout)
     assert status["by_state"] == {"done": 2}

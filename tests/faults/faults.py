@@ -52,18 +52,14 @@ def retry_after(value: str, route: str = "create", nth: int = 1) -> list[dict[st
     return [rule(route, "refuse", nth=nth, value=[429, 1302, value])]
 
 
-def capped(name: str, value: str, route: str = "create", nth: int = 1, pause: float = 0.0) -> Fault:
+def capped(name: str, value: str, route: str = "create", nth: int = 1) -> Fault:
     """A Retry-After beyond reason. What it is cut down to is a minute, here a second and a half, so that the table
-    stays quick; without any Retry-After the wait would be a second at most. `pause` is what the runner leaves between
-    two such calls anyway."""
+    stays quick; without any Retry-After the wait would be a second at most."""
     return Fault(
         name=name,
         rules=retry_after(value, route, nth),
         settings=("--longest-retry-after", "1.5"),
-        waits=(
-            1.4 + pause,
-            15.0 + pause,
-        ),  # the uncapped wait is a minute at least, on however busy a machine
+        waits=(1.4, 15.0),  # the uncapped wait is a minute at least, on however busy a machine
     )
 
 
@@ -90,8 +86,8 @@ CREATE = [
     Fault(name="1302, Retry-After: nonsense", rules=retry_after("soon")),
     capped("1302, Retry-After: ten years", TEN_YEARS),
     capped("1302, Retry-After: a date in the future", IN_THE_FUTURE),
-    capped("1302 while listing, Retry-After: ten years", TEN_YEARS, "list", nth=2, pause=1.0),
-    capped("1302 while listing, Retry-After: a date", IN_THE_FUTURE, "list", nth=2, pause=1.0),
+    capped("1302 while listing, Retry-After: ten years", TEN_YEARS, "list", nth=2),
+    capped("1302 while listing, Retry-After: a date", IN_THE_FUTURE, "list", nth=2),
     Fault(name="1102, the account is empty", rules=[rule("create", "refuse", value=[429, 1102, None])]),
     Fault(
         name="task ids as numbers",

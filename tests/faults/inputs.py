@@ -266,7 +266,7 @@ NUMBERS = [
             f"  - {{image: face.png, speech: {{{VOICE}, voice_speed: ▸+.inf}}}}\n",
             head="concurrency: ▸.nan\nbudget_units: ▸Infinity\n",
         ),
-        "`concurrency` must be a whole number, and this is `.nan`.",
+        "`concurrency` must be a whole number from 1 to 1000, or the word auto. This is `.nan`.",
         "`budget_units` must be a plain number of units",
         f"`speech.voice_speed` {SPEED}, and this is `NaN`.",
         f"`speech.voice_speed` {SPEED}, and this is `+.inf`.",

@@ -157,7 +157,7 @@ class Rig:
                 async with AvatarClient(self.service.url, ApiKey(CANARY)) as client:
                     return await adopt(
                         candidates,
-                        found.media,
+                        found.of,
                         ledger=ledger,
                         client=client,
                         rates=DEFAULT_RATES,

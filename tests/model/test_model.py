@@ -285,7 +285,7 @@ class Campaign(RuleBasedStateMachine):
         for adopted in self.rig.adopt(self.person.rows(), ids):
             seen("a task adopted")
             for task in adopted.tasks:
-                self.rig.service.task(task.task_id).adopt(self.person.sheet[adopted.job.external_task_id])
+                self.rig.service.task(task.task_id).adopt(self.person.sheet[adopted.external_task_id])
 
 
 if not LONG:

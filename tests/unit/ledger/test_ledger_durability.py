@@ -237,3 +237,114 @@ async def test_many_tasks_write_at_once(ledger_path):
         answers = await asyncio.gather(*(ledger.write(enrol, f"job-{n}") for n in range(200)))
         assert answers == [f"job-{n}" for n in range(200)]
         assert sum(ledger.read(queries.counts, "spring").values()) == 200
+
+
+async def test_tasks_whose_writes_were_committed_together_are_woken_together(ledger_path, monkeypatch):
+    writer = Writer(open_for_writing(ledger_path), ledger_path)
+    loop = asyncio.get_running_loop()
+    woken: list[tuple[object, ...]] = []
+    wake = loop.call_soon_threadsafe
+
+    def noting(*call: object, **context: object) -> object:
+        woken.append(call)
+        return wake(*call, **context)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", noting)
+    answers = [writer.submit_from_loop(lambda c, n=n: enrol(c, f"job-{n}")) for n in range(50)]
+    writer.start()
+    await asyncio.to_thread(writer.close)
+    together = [call for call in woken if len(call) > 1 and isinstance(call[1], list) and len(call[1]) == 50]
+    assert len(together) == 1
+    assert await asyncio.gather(*answers) == [f"job-{n}" for n in range(50)]
+
+
+async def test_a_task_that_gives_up_before_its_writes_turn_leaves_it_unmade(ledger_path):
+    writer = Writer(open_for_writing(ledger_path), ledger_path)
+    called_off = writer.submit_from_loop(lambda connection: enrol(connection, "called-off"))
+    made = writer.submit_from_loop(lambda connection: enrol(connection, "made"))
+    called_off.cancel()
+    writer.start()
+    assert await made == "made"
+    await asyncio.to_thread(writer.close)
+    assert ids_in(ledger_path) == {"made"}
+
+
+async def test_a_task_that_gives_up_while_its_write_is_made_spoils_no_other(ledger_path):
+    writer = Writer(open_for_writing(ledger_path), ledger_path)
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(connection: sqlite3.Connection) -> str:
+        begun.set()
+        go.wait(10)
+        return enrol(connection, "slow")
+
+    given_up = writer.submit_from_loop(slow)
+    other = writer.submit_from_loop(lambda connection: enrol(connection, "other"))
+    writer.start()
+    await asyncio.to_thread(begun.wait, 10)
+    given_up.cancel()
+    go.set()
+    assert await other == "other"
+    await asyncio.to_thread(writer.close)
+    assert ids_in(ledger_path) == {"slow", "other"}
+
+
+async def test_each_write_of_a_batch_has_its_own_answer(ledger_path):
+    writer = Writer(open_for_writing(ledger_path), ledger_path)
+    answers = [
+        writer.submit_from_loop(lambda connection: enrol(connection, "good")),
+        writer.submit_from_loop(lambda _: {}["nothing"]),
+        writer.submit_from_loop(lambda c: c.execute("INSERT INTO migrations VALUES (1, 'again')")),
+    ]
+    writer.start()
+    good, wrong, broken = await asyncio.gather(*answers, return_exceptions=True)
+    await asyncio.to_thread(writer.close)
+    assert good == "good"
+    assert isinstance(wrong, KeyError)
+    assert isinstance(broken, sqlite3.IntegrityError)
+
+
+def test_what_the_ledger_can_not_take_is_told_before_it_is_answered(ledger_path):
+    connection = open_for_writing(ledger_path)
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    writer = Writer(connection, ledger_path)
+    told: list[str] = []
+
+    def unwritten() -> None:
+        told.append(threading.current_thread().name)
+        raise ValueError("not kept elsewhere either")
+
+    lost = writer.submit(lambda c: [enrol(c, f"{n}-{'x' * 500}") for n in range(100)], unwritten)
+    lost.add_done_callback(lambda _: told.append("answered"))
+    with_it = writer.submit(lambda c: enrol(c, "with it"), lambda: told.append("with it"))
+    writer.start()
+    for answer in (lost, with_it):
+        with pytest.raises(LedgerError, match="full"):
+            answer.result(10)
+    writer.close()
+    assert told == ["ledger-writer", "with it", "answered"]
+
+
+def test_a_write_that_fails_by_itself_is_not_told_as_lost(ledger_path):
+    writer = Writer(open_for_writing(ledger_path), ledger_path)
+    told: list[str] = []
+    wrong = writer.submit(lambda _: {}["nothing"], lambda: told.append("lost"))
+    writer.start()
+    writer.close()
+    assert isinstance(wrong.exception(0), KeyError)
+    assert told == []
+
+
+def test_a_loop_that_has_ended_holds_up_nobody(ledger_path):
+    writer = Writer(open_for_writing(ledger_path), ledger_path)
+
+    async def leave() -> None:
+        writer.submit_from_loop(lambda connection: enrol(connection, "left"))
+
+    asyncio.run(leave())
+    after = writer.submit(lambda connection: enrol(connection, "after"))
+    writer.start()
+    assert after.result(10) == "after"
+    writer.close()
+    assert ids_in(ledger_path) == {"left", "after"}

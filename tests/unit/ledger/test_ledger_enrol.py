@@ -98,7 +98,9 @@ def test_ids_of_other_campaigns_are_told_apart(connection, steps, campaign):
     steps.enrol("a", campaign="spring")
     steps.enrol("b", campaign="autumn")
     other = {"spring": {"b": "autumn"}, "autumn": {"a": "spring"}}
-    assert queries.claimed_elsewhere(connection, campaign) == other[campaign]
+    briefs = queries.briefs(connection, ["a", "b", "c"])
+    elsewhere = {key: brief.campaign for key, brief in briefs.items() if brief.campaign != campaign}
+    assert elsewhere == other[campaign]
 
 
 def test_a_row_that_is_taken_out_and_put_back(connection, steps):
@@ -156,13 +158,13 @@ def test_what_is_unfinished_and_where_each_job_stands(connection, steps):
     enrolment.withdraw(connection, "spring", frozenset({"done", "failed", "pending"}))
     assert queries.unfinished(connection, "spring") == 2
     assert queries.unfinished(connection, "autumn") == 0
-    assert queries.states(connection, "spring") == {
+    assert {record.external_task_id: record.state for record in queries.jobs(connection, "spring")} == {
         "done": JobState.DONE,
         "failed": JobState.FAILED,
         "pending": JobState.PENDING,
         "gone": JobState.FAILED,
     }
-    assert queries.states(connection, "autumn") == {}
+    assert list(queries.jobs(connection, "autumn")) == []
 
 
 def test_the_ids_of_later_attempts_are_known_by_whose_they_are(connection, steps):
@@ -170,4 +172,32 @@ def test_the_ids_of_later_attempts_are_known_by_whose_they_are(connection, steps
     steps.fail("a")
     steps.intend("a")
     steps.intend("b")
-    assert queries.later_attempts(connection) == {"a-r2": "a"}
+    assert queries.later_attempts(connection, ["a", "a-r2", "a-r3", "b"]) == {"a-r2": "a"}
+    assert queries.later_attempts(connection, ["b"]) == {}
+
+
+def test_rows_that_are_as_they_were_are_not_written_again(connection, steps):
+    steps.enrol("done", "pending", "failed")
+    steps.run("done")
+    steps.fail("failed")
+    before = connection.total_changes
+    steps.enrol("done", "pending", "failed")
+    assert connection.total_changes == before
+    steps.enrol("pending", "done", "failed", tags=("new",))
+    assert connection.total_changes > before
+    assert [record.external_task_id for record in queries.jobs(connection, "spring")] == [
+        "pending",
+        "done",
+        "failed",
+    ]
+    assert {record.tags for record in queries.jobs(connection, "spring")} == {("new",)}
+
+
+def test_many_rows_at_once_are_each_known_and_told(connection, steps):
+    keys = [f"job-{number}" for number in range(1_500)]
+    steps.enrol(*keys)
+    assert queries.counts(connection, "spring") == {JobState.PENDING: 1_500}
+    assert [event.why for event in queries.events_of(connection, "job-1499")] == ["read from the manifest"]
+    enrolment.withdraw(connection, "spring", iter(keys[1:]))
+    assert queries.job(connection, "job-0") is None
+    assert queries.listed(connection, "spring") == 1_499

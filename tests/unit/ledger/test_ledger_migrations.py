@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from manifest_runner.errors import LedgerError, LedgerMismatch
-from manifest_runner.ledger import open_for_reading, queries, schema, speeches
+from manifest_runner.ledger import limits, open_for_reading, queries, schema, speeches
 from manifest_runner.ledger.connection import open_for_writing
 from manifest_runner.models import JobState
 
@@ -91,6 +91,24 @@ def test_version_5_knows_what_was_done_to_the_media(ledger_path):
         job = queries.job(connection, "welcome-en")
         assert (job.attempt.fitted, job.captions_file) == ({"image": "turned upright"}, "welcome-en.srt")
         assert queries.job(connection, "welcome-de").attempt.fitted == {}
+
+
+def test_version_6_knows_the_limit_over_time(ledger_path):
+    make(ledger_path, (VERSIONS / "6.sql").read_text(encoding="utf-8"))
+    with closing(open_for_writing(ledger_path)) as connection:
+        assert [(one.limit, one.used, one.why) for one in limits.limits_of(connection, "spring")] == [
+            (5, 0, "the run began"),
+            (3, 3, "the account refused more"),
+        ]
+        (spoken,) = speeches.speeches_for(connection, ["welcome-en"])
+        assert spoken.key == "k1"
+
+
+def test_an_older_version_has_no_limits(ledger_path):
+    make(ledger_path, (VERSIONS / "5.sql").read_text(encoding="utf-8"))
+    with open_for_reading(ledger_path) as connection:
+        assert limits.limits_of(connection, "spring") == ()
+        assert limits.limit_span(connection, "spring") is None
 
 
 def test_a_ledger_that_was_being_made_when_its_maker_was_killed_is_made_anew(ledger_path):

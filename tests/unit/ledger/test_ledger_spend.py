@@ -182,3 +182,22 @@ def test_a_call_without_a_figure_is_not_hidden_by_one_with_a_figure(connection, 
         ask(connection, "spring")
         made(connection, "k", units)
     assert queries.spend(connection, "spring").committed == Decimal("0.10")
+
+
+def test_equal_figures_in_other_spellings_are_each_counted(connection, steps):
+    """Equal figures are counted together, by their text."""
+    ids = [f"job-{number}" for number in range(6)]
+    steps.enrol(*ids)
+    for key, units in zip(ids, ("1.1", "1.1", "1.10", "2", "0.7", "1.1"), strict=True):
+        steps.run(key, units=units)
+    assert queries.spend(connection, "spring").deducted == Decimal("7.1")
+
+
+def test_texts_of_one_price_are_each_counted(connection):
+    for number in range(5):
+        key = f"text-{number}"
+        speeches.asked(connection, key, "spring", external_task_id="a", call_units=Decimal("0.05"))
+        if number % 2:
+            made(connection, key, Decimal("0.05"))
+    spend = queries.spend(connection, "spring")
+    assert (spend.deducted, spend.reserved) == (Decimal("0.10"), Decimal("0.15"))

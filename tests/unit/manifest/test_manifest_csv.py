@@ -12,8 +12,7 @@ from manifest_runner.models import Problem
 def jobs_of(text: str) -> list[dict[str, object]]:
     source, problems = read_csv(text, "rows.csv")
     assert not problems
-    rows: list[dict[str, object]] = source.data["jobs"]
-    return rows
+    return list(source.data["jobs"])
 
 
 def headings_of(cells: list[str]) -> tuple[list[Heading], list[Problem]]:
@@ -32,7 +31,7 @@ def test_fields_nested_fields_and_vars_find_their_places() -> None:
         {
             "image": "a.png",
             "speech": {"text": "Hi"},
-            "watermark_info": {"enabled": "true"},
+            "watermark_info": {"enabled": True},
             "tags": ["x", "y"],
             "vars": {"First name": "Ana"},
         }
@@ -44,11 +43,10 @@ def test_cells_stay_the_text_they_are() -> None:
     assert jobs_of(text) == [{"external_task_id": "007", "vars": {"a": "NA", "b": "1e5", "c": " spaced "}}]
 
 
-def test_an_empty_cell_is_not_given_and_is_remembered() -> None:
+def test_an_empty_cell_is_not_given_and_its_column_is_remembered() -> None:
     source, _ = read_csv("image,city\na.png,\n,Rome\n", "rows.csv")
-    assert source.data["jobs"] == [{"image": "a.png"}, {"vars": {"city": "Rome"}}]
-    assert source.left_empty(0) == {"city"}
-    assert source.left_empty(1) == frozenset()
+    assert list(source.data["jobs"]) == [{"image": "a.png"}, {"vars": {"city": "Rome"}}]
+    assert source.var_columns == {"city"}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +79,7 @@ def test_lines_are_true_across_quoted_breaks_and_blank_lines(ending: str) -> Non
     lines = ["image,prompt", "", 'a.png,"one', "", 'two"', "   ", "b.png,three", ",", "c.png,four"]
     source, problems = read_csv(ending.join(lines), "rows.csv")
     assert not problems
-    assert source.lines == [3, 7, 9]
+    assert list(source.lines) == [3, 7, 9]
     assert source.data["jobs"][0]["prompt"] == f"one{ending}{ending}two"
     assert str(source.where(("jobs", 1, "prompt"))) == "rows.csv:7 (column prompt)"
 

@@ -61,7 +61,7 @@ def test_any_text(tmp_path: Path, suffix: str, data: str) -> None:
 @given(text=st.text('ab",;\n\r ', max_size=30), delimiter=st.sampled_from(",;"))
 def test_the_cells_that_places_are_told_of_are_those_that_are_read(text: str, delimiter: str) -> None:
     try:
-        read = [(record.text, record.cells) for record in _records(text, "m.csv", delimiter)]
+        read = [(record.text, record.cells) for record in _records(text.encode(), "m.csv", delimiter)]
     except ManifestError as exc:
         (place,) = (problem.location for problem in exc.problems)
         lines = io.StringIO(text, newline="").readlines()

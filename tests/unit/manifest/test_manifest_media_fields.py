@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ HEAD = "version: 1\nservice: sandbox\n"
 OFF, AUTO = FitMode.OFF, FitMode.AUTO
 
 
-def jobs_of(folder: Path, text: str, name: str = "m.yaml") -> tuple[Job, ...]:
+def jobs_of(folder: Path, text: str, name: str = "m.yaml") -> Sequence[Job]:
     (folder / name).write_text(text)
     return load_manifest(folder / name).jobs
 

@@ -205,7 +205,9 @@ def test_what_a_job_may_not_hold(changed: dict[str, Any], said: str) -> None:
 
 def test_a_wrong_type_is_said_alone() -> None:
     faults = faults_in("manifest", {"version": 1, "jobs": [JOB], "concurrency": "many"})
-    assert [fault.what for fault in faults] == ["`concurrency` must be a whole number, and this is `many`."]
+    assert [fault.what for fault in faults] == [
+        "`concurrency` must be a whole number from 1 to 1000, or the word auto. This is `many`."
+    ]
 
 
 @pytest.mark.parametrize(("jobs", "kinds"), [("x", "a list or a map"), (5, "a list or a map")])
@@ -322,6 +324,7 @@ REPORT: dict[str, Any] = {
         "speech_units": "0",
         "video_seconds": "11",
     },
+    "slots": [{"at": "2026-11-02T09:30:00.125Z", "limit": 4, "used": 4, "why": "1303"}],
     "jobs": [
         {
             "external_task_id": "a",

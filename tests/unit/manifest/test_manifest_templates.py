@@ -1,16 +1,21 @@
 """Names in braces: what is filled in, what is refused, and that nothing else is possible."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from manifest_runner.manifest.templates import (
     MOST_FILLED,
+    Part,
     TemplateError,
     UnknownNames,
+    _parse_sign_by_sign,
     expand,
     mentioned,
     names_in,
+    parse,
 )
 
 
@@ -92,3 +97,14 @@ def test_every_text_is_filled_in_or_refused(text: str) -> None:
     except TemplateError:
         return
     assert isinstance(expand(text, dict.fromkeys(names, "v")), str)
+
+
+@given(st.text("{} ab%", max_size=14))
+def test_a_template_read_at_once_is_what_it_is_sign_by_sign(template: str) -> None:
+    def read(way: Callable[[str], tuple[Part, ...]]) -> object:
+        try:
+            return way(template)
+        except TemplateError as exc:
+            return str(exc)
+
+    assert read(parse) == read(_parse_sign_by_sign)

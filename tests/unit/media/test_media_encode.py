@@ -6,7 +6,6 @@ import os
 import threading
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image
 
 from manifest_runner.errors import MediaError
 from manifest_runner.media import Encoder, JobMedia, Ready, encode, preflight
+from manifest_runner.media.source import FileSource
 from manifest_runner.models import Box, Job
 
 
@@ -24,7 +24,7 @@ def planned(folder: Path, **fields: object) -> JobMedia:
     job = Job(external_task_id="a", output="a.mp4", **given)  # type: ignore[arg-type]
     found = preflight([job], folder)
     assert found.problems == ()
-    return found.media["a"]
+    return found.of(job)
 
 
 def image(encoder: Encoder, media: JobMedia, name: str = "a.png") -> Ready:
@@ -45,23 +45,22 @@ def folder(tmp_path: Path) -> Path:
 def test_a_url_goes_as_it_is(folder: Path):
     url = "https://example.com/a.png?signature=1%2F2"
     media = planned(folder, image=url)
-    assert image(Encoder(folder), media, url) == Ready(text=url, place=Ready(text=url).place)
+    assert image(Encoder(folder), media, url) == Ready(media=url, place=Ready(media=url).place)
 
 
-def test_what_fits_goes_byte_for_byte_as_bare_base64(folder: Path):
+def test_what_fits_goes_byte_for_byte(folder: Path):
     media = planned(folder)
     for ready, name in ((image(Encoder(folder), media), "a.png"), (sound(Encoder(folder), media), "a.wav")):
-        assert base64.b64decode(ready.text, validate=True) == (folder / name).read_bytes()
-        assert not ready.text.startswith("data:")
+        assert ready.media == (folder / name).read_bytes()
         assert ready.done is None
 
 
-def test_base64_with_line_breaks_goes_without_them(folder: Path):
+def test_base64_with_line_breaks_is_what_it_stands_for(folder: Path):
     data = wav(2.5)
     wrapped = base64.encodebytes(data).decode()
     assert "\n" in wrapped
     media = planned(folder, sound_file=wrapped)
-    assert sound(Encoder(folder), media, wrapped).text == base64.b64encode(data).decode()
+    assert sound(Encoder(folder), media, wrapped).media == data
 
 
 def test_what_does_not_fit_is_made_to_and_said_to_be(folder: Path):
@@ -69,7 +68,7 @@ def test_what_does_not_fit_is_made_to_and_said_to_be(folder: Path):
     (folder / "a.wav").write_bytes(wav(1.2))
     media = planned(folder)
     made, heard = image(Encoder(folder), media), sound(Encoder(folder), media)
-    with Image.open(BytesIO(base64.b64decode(made.text))) as shown:
+    with Image.open(BytesIO(made.media)) as shown:
         assert shown.format == "JPEG"
     assert made.done is not None and made.done.startswith("WebP to JPEG")
     assert heard.done is not None and "padded with silence from 1.2 s to 2 s" in heard.done
@@ -95,8 +94,8 @@ def test_a_portrait_that_many_jobs_share_is_made_to_fit_once(folder: Path, monke
         return real(*given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(encode, "fit_image", counted)
-    texts: list[str] = []
-    threads = [threading.Thread(target=lambda: texts.append(image(encoder, media).text)) for _ in range(6)]
+    texts: list[str | bytes] = []
+    threads = [threading.Thread(target=lambda: texts.append(image(encoder, media).media)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -166,16 +165,92 @@ def test_a_recording_that_is_longer_than_it_says_is_not_sent(folder: Path):
         sound(Encoder(folder), media, "long.mka")
 
 
-def test_a_file_that_is_written_to_while_it_is_read_is_not_sent(
+def test_a_file_that_is_written_to_while_it_is_made_to_fit_is_not_sent(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    media, real, data = planned(folder), encode.sha256_of, wav(3)
+    (folder / "a.wav").write_bytes(wav(1.2))
+    media, real = planned(folder), encode.fit_audio
 
-    def hash_and_change(file: BinaryIO, *, label: str) -> str:
-        found = real(file, label=label)
-        (folder / "a.wav").write_bytes(data[:-2] + b"xx")
-        return found
+    def fit_and_change(*given: object, **named: object) -> object:
+        made = real(*given, **named)  # type: ignore[arg-type]
+        (folder / "a.wav").write_bytes(wav(1.2)[:-2] + b"xx")
+        return made
 
-    monkeypatch.setattr(encode, "sha256_of", hash_and_change)
+    monkeypatch.setattr(encode, "fit_audio", fit_and_change)
     with pytest.raises(MediaError, match="has changed between planning and sending"):
+        sound(Encoder(folder), media)
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that the encoder opens, in order."""
+    found, real = [], encode.opened
+
+    def counted(source: FileSource, *given: object):
+        found.append(source.path)
+        return real(source, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(encode, "opened", counted)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_what_a_thousand_jobs_share_is_read_once_and_in_memory_once(
+    folder: Path, readings: list[str], kind: str
+):
+    (folder / "a.png").write_bytes(picture(kind=kind))
+    media, encoder = planned(folder), Encoder(folder)
+    first = image(encoder, media).media
+    once = len(readings)
+    assert all(image(encoder, media).media is first for _ in range(1000))
+    assert len(readings) == once == (1 if kind == "PNG" else 2)  # hashed, and read to be made to fit
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_shared_file_that_changes_within_a_run_is_not_sent(folder: Path, kind: str):
+    (folder / "a.png").write_bytes(picture(kind=kind))
+    media, encoder = planned(folder), Encoder(folder)
+    image(encoder, media)
+    (folder / "a.png").write_bytes(picture(310, 310, kind))
+    with pytest.raises(MediaError, match="has changed between planning and sending"):
+        image(encoder, media)
+
+
+def test_a_file_that_was_only_touched_is_read_again_and_sent(folder: Path, readings: list[str]):
+    media, encoder = planned(folder), Encoder(folder)
+    first = image(encoder, media).media
+    os.utime(folder / "a.png", (1, 1))
+    assert image(encoder, media).media == first
+    assert readings == ["a.png", "a.png"]
+
+
+def test_one_job_never_gets_what_was_checked_for_another(folder: Path):
+    """Two rows name the same file, which changed between their checks: only the one whose content is there goes."""
+    before, encoder = planned(folder), Encoder(folder)
+    (folder / "a.png").write_bytes(picture(310, 310))
+    after = planned(folder)
+    assert image(encoder, after).media == (folder / "a.png").read_bytes()
+    with pytest.raises(MediaError, match="has changed"):
+        image(encoder, before)
+    assert image(encoder, after).media == (folder / "a.png").read_bytes()
+
+
+def test_what_is_remembered_has_its_bound(folder: Path, readings: list[str], monkeypatch: pytest.MonkeyPatch):
+    for name in "bcd":
+        (folder / f"{name}.wav").write_bytes(wav(3))
+    size = len(wav(3))
+    monkeypatch.setattr(encode, "_SOUNDS_REMEMBERED", 2 * size)
+    media, encoder = planned(folder), Encoder(folder)
+    for name in "abcda":
+        sound(encoder, media, f"{name}.wav")
+    assert readings == [f"{name}.wav" for name in "abcda"]
+    memory = encoder._plain_sounds
+    assert (memory._bytes, len(memory._made), len(memory._making)) == (2 * size, 2, 2)
+
+
+def test_a_file_that_grew_too_large_is_not_read_whole(folder: Path):
+    media = planned(folder)
+    with (folder / "a.wav").open("ab") as file:
+        file.truncate(6_000_000)
+    with pytest.raises(MediaError, match=r"'a\.wav' has more than 5\.0 MB"):
         sound(Encoder(folder), media)

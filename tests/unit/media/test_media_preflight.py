@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import time
@@ -14,7 +15,7 @@ import pytest
 from media_kit import encoded, film, picture, wav
 from PIL import Image
 
-from manifest_runner.media import Preflight, preflight
+from manifest_runner.media import looking, preflight
 from manifest_runner.models import Fit, FitMode, Job, Location, Speech
 
 # The module; the package's attribute of this name is the function.
@@ -43,7 +44,8 @@ def a_job(key: str = "a", *, located: bool = True, **fields: Any) -> Job:
 def test_a_good_job_has_its_facts_and_no_problem(folder: Path):
     answer = preflight([a_job()], folder)
     assert answer.problems == ()
-    media = answer.media["a"]
+    media = answer.of(a_job())
+    assert media is not None
     assert media.image is not None and media.audio is not None
     assert (media.image.width, media.audio.container) == (320, "wav")
     assert media.seconds == Decimal("2.5")
@@ -52,7 +54,8 @@ def test_a_good_job_has_its_facts_and_no_problem(folder: Path):
 
 
 def test_no_jobs_are_no_trouble(folder: Path):
-    assert preflight([], folder) == Preflight(media={}, problems=())
+    answer = preflight([], folder)
+    assert (answer.problems, answer.warnings, answer.fitted) == ((), (), {})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,9 @@ def test_no_jobs_are_no_trouble(folder: Path):
     ],
 )
 def test_what_is_not_here_has_no_facts_and_no_duration(folder: Path, fields):
-    media = preflight([a_job(image="https://example.com/a.png", **fields)], folder).media["a"]
+    job = a_job(image="https://example.com/a.png", **fields)
+    media = preflight([job], folder).of(job)
+    assert media is not None
     assert (media.image, media.audio, media.seconds) == (None, None, None)
 
 
@@ -105,7 +110,8 @@ def test_a_problem_stands_at_its_own_field(folder: Path, fields, location, what)
     assert problem.what == what
     assert problem.mend
     assert "hush" not in str(problem)
-    assert answer.media == {}
+    assert answer.of(a_job(**fields)) is None
+    assert answer.parts_text_of(a_job(**fields)) is None
 
 
 def test_a_field_that_came_from_the_defaults_is_reported_at_its_row(folder: Path):
@@ -129,7 +135,7 @@ def test_one_jobs_trouble_hides_no_others_and_the_order_is_the_jobs(folder: Path
         ("c", IMAGE),  # and too tall
         ("d", SOUND),
     ]
-    assert list(answer.media) == ["b"]
+    assert [job.external_task_id for job in jobs if answer.of(job) is not None] == ["b"]
 
 
 def test_a_picture_is_a_picture_even_where_the_same_file_is_named_as_sound(folder: Path):
@@ -157,8 +163,8 @@ def test_each_distinct_file_is_looked_at_once(folder: Path, seen):
     names = ["face.png", "./face.png", str(folder / "face.png"), "link.png"]
     jobs = [a_job(f"{index}", image=names[index % 4]) for index in range(40)]
     answer = preflight(jobs, folder)
-    assert len(answer.media) == 40
-    assert len({media.fingerprint for media in answer.media.values()}) == 1
+    assert None not in {answer.parts_text_of(job) for job in jobs}
+    assert len({answer.parts_text_of(job) for job in jobs}) == 1
     assert sorted(seen["opened"]) == ["'face.png'", "'voice.wav'"]
     assert (len(seen["probe_image"]), len(seen["probe_audio"])) == (1, 1)
 
@@ -170,7 +176,7 @@ def test_copies_are_read_and_not_probed_again(folder: Path, seen):
     answer = preflight(jobs, folder, workers=1)
     assert len(seen["opened"]) == 4
     assert len(seen["probe_audio"]) == 1
-    assert len({media.fingerprint for media in answer.media.values()}) == 1
+    assert len({answer.parts_text_of(job) for job in jobs}) == 1
 
 
 def test_what_is_strange_and_taken_is_a_warning(folder: Path):
@@ -201,7 +207,7 @@ def test_progress_counts_every_job_once(folder: Path, workers):
     jobs = [a_job("a"), a_job("b", sound_file="voice.mp3"), a_job("c", image="gone.png")]
     answer = preflight(jobs, folder, workers=workers, progress=told.append)
     assert told == [1, 1, 1]
-    assert set(answer.media) == {"a", "b"}
+    assert [job.external_task_id for job in jobs if answer.of(job)] == ["a", "b"]
 
 
 def test_an_interrupt_leaves_the_waiting_files_unread(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -222,3 +228,41 @@ def test_an_interrupt_leaves_the_waiting_files_unread(folder: Path, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         preflight(jobs, folder, workers=1, progress=interrupt)
     assert 2 <= len(asked) < 40
+
+
+def test_jobs_come_out_in_their_order_and_each_with_its_media_known(folder: Path):
+    """Also where the first file takes long, and all that are asked for after it are ready."""
+    for index in range(30):
+        (folder / f"{index}.wav").write_bytes(wav(2 + index / 100, rate=4_000))
+    jobs = [a_job(str(index), sound_file=f"{index % 30}.wav") for index in range(90)]
+    with looking(folder, workers=4) as found:
+        passed = []
+        for job in found.over(jobs):
+            media = found.of(job)
+            assert media is not None and media.seconds is not None
+            passed.append(job)
+    assert passed == jobs
+    assert found.of(jobs[-1]) is not None, "what was found stays known"
+
+
+def test_what_is_made_to_fit_is_counted_by_jobs(folder: Path):
+    (folder / "short.wav").write_bytes(wav(1))
+    jobs = [a_job("a", sound_file="short.wav"), a_job("b", sound_file="short.wav"), a_job("c")]
+    jobs.append(a_job("d", sound_file="short.wav", image="gone.png"))  # not sent, and not counted
+    assert preflight(jobs, folder).fitted == {"sound_file": 2}
+
+
+def test_the_parts_as_text_are_those_of_the_fingerprint(folder: Path):
+    (folder / "long.wav").write_bytes(wav(301, rate=2_000))
+    speech = Speech(text='Says "hello"', voice_id="v", voice_language="en")
+    jobs = [
+        a_job("a", prompt="ü \u2028"),
+        a_job("b", sound_file="https://example.com/a.mp3", watermark=True),
+        a_job("c", speech=speech),
+        a_job("d", sound_file="long.wav", fit=Fit(trim=True)),
+    ]
+    found = preflight(jobs, folder)
+    for job in jobs:
+        media = found.of(job)
+        assert media is not None
+        assert found.parts_text_of(job) == json.dumps(dict(media.fingerprint_parts), sort_keys=True)

@@ -22,6 +22,7 @@ from manifest_runner.ledger import (
     speeches,
     writes,
 )
+from manifest_runner.ledger.limits import limit_changed
 from manifest_runner.manifest import schema_text
 from manifest_runner.media import DEFAULT_RATES
 from manifest_runner.models import Job, JobState, ServiceStatus, utc_now
@@ -174,6 +175,57 @@ def test_ids_that_look_like_numbers_stay_text(book, tmp_path):
     assert sorted(line["external_task_id"] for line in report["jobs"]) == ["007", "1e5", "NA"]
 
 
+def test_the_limit_over_time_is_in_the_report(book, tmp_path):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        book.add(ledger, "one", JobState.DONE, units="1")
+        for limit, used, why in (
+            (5, 0, "the run began"),
+            (3, 3, "refused"),
+            (12, 4, "more were let through"),
+        ):
+            ledger.write_now(limit_changed, "c", limit, used, why)
+    report, _, summary = book.report(tmp_path / "out")
+    Draft202012Validator(json.loads(schema_text("report"))).validate(report)
+    assert [(one["limit"], one["used"], one["why"]) for one in report["slots"]] == [
+        (5, 0, "the run began"),
+        (3, 3, "refused"),
+        (12, 4, "more were let through"),
+    ]
+    assert "Slots: 3 to 12, the account refused more once." in summary
+
+
+def test_a_limit_that_changed_very_often_is_told_of_its_newest_end(book, tmp_path):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        book.add(ledger, "one", JobState.DONE, units="1")
+        for number in range(1, 1202):
+            ledger.write_now(limit_changed, "c", number, 0, "x")
+    report, _, summary = book.report(tmp_path / "out")
+    assert (len(report["slots"]), report["slots"][-1]["limit"]) == (1000, 1201)
+    assert "Slots: 1 to 1201." in summary
+
+
+def test_a_ledger_without_limits_says_nothing_of_slots(book, tmp_path):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        book.add(ledger, "one", JobState.PENDING)
+    report, _, summary = book.report(tmp_path / "out")
+    assert report["slots"] == []
+    assert "Slots" not in summary
+
+
+def test_texts_stand_with_their_jobs_however_many_there_are(book, tmp_path):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        for number in range(3):
+            book.add(ledger, f"j{number}", JobState.PENDING)
+        for key, owner in (("k1", "j0"), ("k2", "j2"), ("k3", "j2")):
+            ledger.write_now(speeches.asked, key, "c", external_task_id=owner, call_units=Decimal("0.05"))
+            made = {"audio_id": "a", "seconds": None, "request_id": None, "made_at": utc_now()}
+            ledger.write_now(speeches.made, key, units=Decimal("0.05"), **made)
+    report, _, _ = book.report(tmp_path / "out")
+    spoken = {line["external_task_id"]: line["units_speech"] for line in report["jobs"]}
+    assert spoken == {"j0": "0.05", "j1": "0", "j2": "0.1"}
+    assert (report["totals"]["speech_calls"], report["totals"]["speech_units"]) == (3, "0.15")
+
+
 def test_a_campaign_that_the_ledger_does_not_have(book):
     with open_ledger(book.path, account="sandbox") as ledger:
         book.add(ledger, "one", JobState.PENDING)
@@ -196,6 +248,16 @@ def test_paid_videos_that_are_gone_are_said_loudly_with_their_count(book, tmp_pa
     assert "--retry expired" in said
     assert value["totals"]["units_deducted"] == "6", "what is lost was paid all the same"
     assert sorted(row["outcome"] for row in rows) == ["done", "expired", "expired"]
+
+
+def test_a_reason_that_differs_for_every_job_is_not_kept_for_every_job(monkeypatch, book, tmp_path):
+    monkeypatch.setattr("manifest_runner.report.tally.MOST_GROUPS", 2)
+    with open_ledger(book.path, account="sandbox") as ledger:
+        for number in range(5):
+            book.add(ledger, f"j{number}", JobState.FAILED, message=f"no room for j{number}")
+    _, _, summary = book.report(tmp_path / "out")
+    assert "other reasons: see the report (3 jobs, the first is j2)" in summary
+    assert "no room for j0 (j0)" in summary
 
 
 @pytest.mark.parametrize("name", ["report.json", "report.csv"])

@@ -104,7 +104,7 @@ async def test_a_list_that_is_broken_holds_up_neither_tasks_nor_results(campaign
 
 
 async def test_a_service_that_goes_away_before_a_create_call_stops_the_run(
-    campaign, short_waits, monkeypatch
+    campaign, in_order, short_waits, monkeypatch
 ):
     """Look-ups go on over the connection that is open; create calls, each on its own, find nobody."""
     campaign.concurrency = 1

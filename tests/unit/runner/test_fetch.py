@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from canaries import CANARY
+from plan_kit import ListedPlan
 from result_server import (
     ETAG,
     Asked,
@@ -279,14 +280,14 @@ async def test_the_person_is_told_and_the_job_stays_rendered(desk):
         folder=desk.folder,
         options=RunOptions(),
     )
-    outcome = await run([step])
+    outcome = await run(ListedPlan(step))
     (problem,) = outcome.problems
     assert problem.startswith("welcome: what the service sent is not the video")
     assert (desk.job.state, f"welcome: {desk.job.why}") == (JobState.RENDERED, problem)
     assert desk.holds()
 
     desk.server.files["/v.mp4"] = [result(VIDEO)]
-    outcome = await run([step])
+    outcome = await run(ListedPlan(step))
     assert (outcome.problems, outcome.stopped, outcome.create_calls) == ([], None, 0)
     assert (desk.job.state, desk.job.attempt.attempt_id) == (JobState.DONE, attempt.attempt_id)
 

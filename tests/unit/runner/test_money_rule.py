@@ -113,7 +113,7 @@ class Desk:
 
     async def send(self, *script: str):
         self.service.script += script
-        request = CreateRequest(external_task_id="welcome", image="aGk=", sound_file="aGk=")
+        request = CreateRequest(external_task_id="welcome", image=b"hi", sound_file=b"hi")
         media = JobMedia(image=None, audio=None, fingerprint="1:f", fingerprint_parts={"image": "i"})
         prepared = Prepared(
             step=Step(external_task_id="welcome", action=Action.SEND, why="new", output=JOB.output, job=JOB),

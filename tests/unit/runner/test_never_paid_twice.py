@@ -50,14 +50,14 @@ async def take_up(
         async with AvatarClient(campaign.service.url, ApiKey(CANARY)) as client:
             adopted = await adopt(
                 adoptable(jobs, ledger),
-                found.media,
+                found.of,
                 ledger=ledger,
                 client=client,
                 rates=DEFAULT_RATES,
                 key_id=None,
                 listing=listing,
             )
-    return {one.job.external_task_id: [task.external_task_id for task in one.tasks] for one in adopted}
+    return {one.external_task_id: [task.external_task_id for task in one.tasks] for one in adopted}
 
 
 def lose_the_ledger(campaign: Campaign) -> None:

@@ -4,11 +4,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from planning_kit import planned
 
 from manifest_runner.errors import NeedsPerson, ServiceUnreachable
 from manifest_runner.ledger import enrolment, open_ledger, queries, writes
-from manifest_runner.models import Job, Manifest, Rates
-from manifest_runner.runner.plan import make_plan
+from manifest_runner.models import Job, Manifest
 from manifest_runner.runner.run import RunOptions, Service, carry_out
 from manifest_runner.service import ApiKey, key_fingerprint
 
@@ -38,13 +38,13 @@ def ledger(tmp_path: Path):
 
 async def run_with(ledger, key: ApiKey, *, same_account: bool = False) -> None:
     records = {"welcome": ledger.read(queries.job, "welcome")}
-    steps = make_plan([JOB], {}, records, rates=Rates())
+    plan = planned([JOB], {}, records)
     manifest = Manifest(path=Path("c.yaml"), campaign="c", jobs=(JOB,))
     # Port 9 answers nobody: whoever gets as far as asking the service finds it unreachable.
     service = Service(base_url="http://127.0.0.1:9", credentials=key, key_id=key_fingerprint(key))
     await carry_out(
         manifest,
-        steps,
+        plan,
         ledger=ledger,
         service=service,
         folder=ledger.path.parent / "out",

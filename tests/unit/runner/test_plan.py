@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from planning_kit import planned
 
 from manifest_runner.ledger import AttemptRecord, JobRecord
 from manifest_runner.media import DEFAULT_RATES, AudioFacts, JobMedia
 from manifest_runner.models import Job, JobState, Mode, Speech
 from manifest_runner.runner.decide import Action, Retry
-from manifest_runner.runner.plan import make_plan
+from manifest_runner.runner.plan import Step
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SENT = {"image": "a", "sound_file": "b", "prompt": "c"}
@@ -82,6 +84,11 @@ def record(state: JobState, key: str = "welcome", *, sent: bool = True) -> JobRe
         changed=(),
         attempts=(attempt,) if sent else (),
     )
+
+
+def make_plan(*args: Any, **kwargs: Any) -> list[Step]:
+    """A plan's steps, all of them."""
+    return list(planned(*args, **kwargs).steps())
 
 
 def ended(record: JobRecord, days_before_noon: int = 0) -> JobRecord:

@@ -6,11 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from canaries import CANARY
+from plan_kit import ListedPlan
 from result_server import API, ResultServer, envelope, plain, running, silence
 
 from manifest_runner.errors import AccountPaused, CredentialsError, NeedsPerson, ServiceUnreachable
@@ -19,11 +22,12 @@ from manifest_runner.media import JobMedia
 from manifest_runner.models import Job, JobState, Manifest, ServiceStatus
 from manifest_runner.runner import watch as watch_module
 from manifest_runner.runner.decide import Action
+from manifest_runner.runner.pace import Pace
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.run import RunOptions, Service, carry_out
 from manifest_runner.runner.stop import Stop
-from manifest_runner.runner.watch import Pace, Watcher
-from manifest_runner.service import ApiKey, AvatarClient
+from manifest_runner.runner.watch import Watcher
+from manifest_runner.service import ApiKey, AvatarClient, Task, Video
 from manifest_runner.service import retry as retry_module
 
 QUICK = Pace(shortest=0.005, longest=0.02)
@@ -41,12 +45,21 @@ class Desk:
 
     def watch(self, *task_ids: str, task_timeout: float = 60, pace: Pace = QUICK) -> list[asyncio.Task]:
         """Start the watcher and one wait for each task; the jobs are called `job-` and the task's id."""
-        watcher = Watcher(
-            ledger=self.ledger, client=self.client, stop=self.stop, pace=pace, task_timeout=task_timeout
-        )
+        watcher = self.new_watcher(pace=pace, task_timeout=task_timeout)
         attempts = [running(self.ledger, f"job-{task_id}", task_id) for task_id in task_ids]
         *waits, self.looking = self.also(*(watcher.ended(attempt) for attempt in attempts), watcher.run())
         return waits
+
+    def new_watcher(self, *, pace: Pace = QUICK, task_timeout: float = 60, **hooks) -> Watcher:
+        self.watcher = Watcher(
+            ledger=self.ledger,
+            client=self.client,
+            stop=self.stop,
+            pace=pace,
+            task_timeout=task_timeout,
+            **hooks,
+        )
+        return self.watcher
 
     def also(self, *work: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
         """Start what has to be over when the test is."""
@@ -100,7 +113,7 @@ async def test_one_list_call_watches_all_tasks(desk):
     assert [task.task_id for task in tasks] == ids
     assert {task.status for task in tasks} == {ServiceStatus.SUCCEED}
     assert (len(desk.server.lists), desk.server.look_ups) == (1, [])
-    assert desk.server.lists[0].target == f"{API}?pageNum=1&pageSize=32"
+    assert desk.server.lists[0].target == f"{API}?pageNum=1&pageSize=30"
 
 
 async def test_a_task_is_waited_for_until_it_ends(desk):
@@ -340,7 +353,7 @@ async def test_a_task_that_does_not_end_keeps_its_slot(desk, tmp_path):
     media = JobMedia(image=None, audio=None, fingerprint="1:f", fingerprint_parts={})
     outcome = await carry_out(
         Manifest(path=tmp_path / "m.yaml", campaign="c", jobs=(waiting,), concurrency=1),
-        [
+        ListedPlan(
             Step(
                 external_task_id="endless", action=Action.WATCH, why="", output="endless.mp4", record=record
             ),
@@ -352,7 +365,7 @@ async def test_a_task_that_does_not_end_keeps_its_slot(desk, tmp_path):
                 job=waiting,
                 media=media,
             ),
-        ],
+        ),
         ledger=desk.ledger,
         service=Service(base_url=desk.server.url, credentials=ApiKey(CANARY)),
         folder=tmp_path / "out",
@@ -373,13 +386,6 @@ async def test_an_attempt_without_a_task_can_not_be_watched(desk):
     watcher = Watcher(ledger=desk.ledger, client=desk.client, stop=desk.stop, pace=QUICK, task_timeout=1)
     with pytest.raises(ValueError, match="attempt job has no task"):
         await watcher.ended(replace(attempt, task_id=None))
-
-
-@pytest.mark.parametrize(
-    ("age", "seconds"), [(0, 1), (5, 1), (10, 1), (30, 3), (99, 9.9), (100, 10), (9999, 10)]
-)
-def test_the_older_the_tasks_the_slower_the_looks(age, seconds):
-    assert Pace(shortest=1, longest=10).interval(age) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -464,3 +470,248 @@ async def test_look_ups_that_are_too_fast_end_the_round(desk):
     await desk.looks(3)
     rounds = "".join("L" if asked.path == API else "." for asked in desk.server.asked)
     assert "..." not in rounds
+
+
+# -- hints ------------------------------------------------------------------------------------------------------------
+
+SLOW = Pace(shortest=30, longest=30)  # the list is not asked within a test
+
+
+async def test_a_hint_is_confirmed_by_one_look_up(desk):
+    desk.server.put(TASK, "processing")
+    (wait,) = desk.watch(TASK, pace=SLOW)
+    await asyncio.sleep(0.02)
+    desk.server.put(TASK, "succeed")
+    desk.watcher.hint(TASK)
+    assert (await desk.ended(wait)).status is ServiceStatus.SUCCEED
+    assert (desk.server.lists, desk.server.look_ups) == ([], [TASK])
+
+
+async def test_a_hint_may_name_the_attempt_too(desk):
+    desk.server.put(TASK, "succeed")
+    (wait,) = desk.watch(TASK, pace=SLOW)
+    await asyncio.sleep(0.02)
+    desk.watcher.hint(f"job-{TASK}")
+    assert (await desk.ended(wait)).task_id == TASK
+
+
+async def test_hints_at_one_time_are_one_look_up(desk):
+    desk.server.put(TASK, "processing")
+    desk.watch(TASK, pace=SLOW)
+    await asyncio.sleep(0.02)
+    for _ in range(20):
+        desk.watcher.hint(TASK)
+    await desk.until(lambda: desk.attempt().service_status is ServiceStatus.PROCESSING)
+    await asyncio.sleep(0.05)
+    assert desk.server.look_ups == [TASK]
+
+
+async def test_a_hint_during_a_look_up_has_one_of_its_own(desk):
+    """The look-up may have been answered before what the hint is about came to be."""
+    real = desk.client.get
+
+    async def get(any_id: str):
+        task = await real(any_id)
+        if len(desk.server.look_ups) == 1:
+            desk.server.put(TASK, "succeed")
+            for _ in range(5):
+                desk.watcher.hint(TASK)
+        return task
+
+    desk.client.get = get
+    desk.server.put(TASK, "processing")
+    (wait,) = desk.watch(TASK, pace=SLOW)
+    await asyncio.sleep(0.02)
+    desk.watcher.hint(TASK)
+    assert (await desk.ended(wait)).status is ServiceStatus.SUCCEED
+    assert desk.server.look_ups == [TASK, TASK]
+
+
+async def test_a_hint_of_what_is_not_watched_does_nothing(desk):
+    desk.server.put("1", "processing")
+    desk.watch("1", pace=SLOW)
+    await asyncio.sleep(0.02)
+    for number in range(1000):
+        desk.watcher.hint(f"stranger-{number}")
+    await asyncio.sleep(0.05)
+    assert desk.server.asked == []
+    assert len(desk.watcher._early) <= watch_module.EARLY_HINTS
+
+
+async def test_a_callback_that_overtakes_the_create_calls_answer_is_not_lost(desk):
+    desk.server.put(TASK, "succeed")
+    watcher = desk.new_watcher(pace=SLOW)
+    watcher.hint(f"job-{TASK}")
+    attempt = running(desk.ledger, f"job-{TASK}", TASK)
+    wait, _ = desk.also(watcher.ended(attempt), watcher.run())
+    assert (await desk.ended(wait)).status is ServiceStatus.SUCCEED
+    assert desk.server.lists == []
+
+
+async def test_no_more_hints_are_confirmed_at_once_than_a_few(desk, monkeypatch):
+    under_way, most, real = 0, 0, desk.client.get
+
+    async def get(any_id: str):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await real(any_id)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(desk.client, "get", get)
+    ids = [f"87{number:04}" for number in range(40)]
+    for task_id in ids:
+        desk.server.put(task_id, "succeed")
+    waits = desk.watch(*ids, pace=SLOW)
+    await asyncio.sleep(0.02)
+    for task_id in ids:
+        desk.watcher.hint(task_id)
+    assert len(await desk.ended(*waits)) == 40
+    assert most <= watch_module.CONFIRMED_AT_ONCE
+
+
+@pytest.mark.parametrize("trouble", [silence, plain(502), envelope(None, code=1203, status=404)])
+async def test_a_hint_that_cannot_be_confirmed_is_left_to_the_list(desk, trouble):
+    desk.server.put(TASK, "processing")
+    desk.server.look_up_trouble[TASK] = trouble
+    (wait,) = desk.watch(TASK)
+    await desk.looks(1)
+    desk.watcher.hint(TASK)
+    await desk.until(lambda: TASK in desk.server.look_ups)
+    desk.server.put(TASK, "succeed")
+    assert (await desk.ended(wait)).status is ServiceStatus.SUCCEED
+    assert desk.stop.reason is None
+
+
+async def test_a_hint_that_is_refused_as_every_call_would_be_stops_the_run(desk):
+    desk.server.put(TASK, "processing")
+    desk.server.look_up_trouble[TASK] = envelope(None, code=1000, status=401)
+    desk.watch(TASK, pace=SLOW)
+    await asyncio.sleep(0.02)
+    desk.watcher.hint(TASK)
+    await desk.until(lambda: desk.stop.reason is not None)
+    assert isinstance(desk.stop.reason, CredentialsError)
+
+
+async def test_ends_that_hints_tell_of_put_the_looks_farther_apart(desk):
+    desk.server.put("endless", "processing")
+    pace = Pace(shortest=0.1, longest=0.1)
+    *waits, _ = desk.watch("1", "2", "3", "endless", pace=pace)
+    await desk.looks(1)
+    for number, wait in enumerate(waits, start=1):
+        desk.server.put(str(number), "succeed")
+        desk.watcher.hint(str(number))
+        await desk.ended(wait)
+    await desk.looks(2)
+    assert desk.watcher._interval() >= 0.2
+
+
+# -- what the create call's answer says already ---------------------------------------------------------------------
+
+
+def created(status: str, **about) -> Task:
+    return Task(task_id=TASK, status=ServiceStatus(status), status_text=status, **about)
+
+
+async def test_a_task_that_ended_in_the_create_calls_answer_is_not_asked_after(desk):
+    watcher = desk.new_watcher(pace=SLOW)
+    attempt = running(desk.ledger, f"job-{TASK}", TASK)
+    video = Video(id="v", url="https://a.example/v.mp4", watermark_url=None, seconds=None)
+    for told in (
+        created("failed", units=Decimal(0)),
+        created("succeed", units=Decimal(1), videos=(video,)),
+    ):
+        assert await watcher.ended(attempt, told=told) is told
+    assert desk.server.asked == []
+
+
+@pytest.mark.parametrize(
+    "told", [created("succeed"), created("succeed", units=Decimal(1)), created("failed")]
+)
+async def test_one_that_says_less_is_looked_up_at_once(desk, told):
+    desk.server.put(TASK, "succeed")
+    watcher = desk.new_watcher(pace=SLOW)
+    attempt = running(desk.ledger, f"job-{TASK}", TASK)
+    wait, _ = desk.also(watcher.ended(attempt, told=told), watcher.run())
+    assert (await desk.ended(wait)).status is ServiceStatus.SUCCEED
+    assert desk.server.look_ups == [TASK]
+
+
+# -- large pages, and further ones ----------------------------------------------------------------------------------
+
+
+def aged(server: ResultServer, *ids: str, seconds: float) -> None:
+    """These tasks were made so many seconds ago, by the service's clock."""
+    for task_id in ids:
+        server.tasks[task_id]["created_at"] = int((time.time() - seconds) * 1000)
+
+
+def page_sizes(desk) -> list[tuple[list[str], list[str]]]:
+    return [tuple(parse_qs(urlsplit(asked.target).query).values()) for asked in desk.server.lists]
+
+
+async def test_the_page_grows_with_what_came_since_the_oldest(desk):
+    ids = [f"87{number:04}" for number in range(100)]
+    for task_id in ids:
+        desk.server.put(task_id, "processing")
+    desk.watch(*ids)
+    await desk.looks(1)
+    assert page_sizes(desk)[0] == (["1"], ["135"])
+
+
+async def test_many_tasks_behind_the_page_are_worth_a_further_one(desk):
+    """Strangers' tasks lie between."""
+    strangers = [f"9{number:05}" for number in range(40)]
+    ids = [f"87{number:04}" for number in range(8)]
+    for task_id in (*strangers, *ids):
+        desk.server.put(task_id, "processing")
+    waits = desk.watch(*ids)
+    aged(desk.server, *strangers, seconds=-60)
+    aged(desk.server, *ids, seconds=60)
+    for task_id in ids:
+        desk.server.put(task_id, "succeed")
+        aged(desk.server, task_id, seconds=60)
+    assert len(await desk.ended(*waits)) == len(ids)
+    assert page_sizes(desk)[:2] == [(["1"], ["30"]), (["2"], ["30"])]
+    assert desk.server.look_ups == []
+
+
+async def test_few_of_them_are_looked_up_one_by_one(desk):
+    strangers = [f"9{number:05}" for number in range(40)]
+    ids = ["870001", "870002"]
+    for task_id in (*strangers, *ids):
+        desk.server.put(task_id, "succeed")
+    aged(desk.server, *strangers, seconds=-60)
+    aged(desk.server, *ids, seconds=60)
+    await desk.ended(*desk.watch(*ids))
+    assert all(number == ["1"] for number, _ in page_sizes(desk))
+    assert sorted(desk.server.look_ups) == ids
+
+
+async def test_for_the_censuss_sake_the_list_is_looked_at_though_nothing_is_watched(desk, monkeypatch):
+    monkeypatch.setattr(watch_module, "LONGEST_STRETCHED", 0.02)
+    seen = []
+    wanted = True
+    watcher = desk.new_watcher(seen=lambda page, size, at: seen.append(size), keep_up=lambda: wanted)
+    desk.also(watcher.run())
+    await desk.looks(3)
+    wanted = False
+    await asyncio.sleep(0.05)
+    asked = len(seen)
+    await asyncio.sleep(0.1)
+    assert len(seen) == asked
+
+
+async def test_or_after_so_many_tasks_that_a_page_would_not_reach_back(desk, monkeypatch):
+    monkeypatch.setattr(watch_module, "MOST_UNLISTED", 3)
+    seen = []
+    watcher = desk.new_watcher(pace=SLOW, seen=lambda page, size, at: seen.append(size), keep_up=lambda: True)
+    desk.also(watcher.run())
+    await desk.looks(1)
+    attempt = running(desk.ledger, f"job-{TASK}", TASK)
+    for _ in range(3):
+        await watcher.ended(attempt, told=created("failed", units=Decimal(0)))
+    await desk.looks(1)
+    assert len(seen) >= 1

@@ -7,7 +7,7 @@ import jwt
 import pytest
 from sandbox_kit import AVATAR, Client, refusal, token
 
-from manifest_runner.sandbox.auth import check_authorization
+from manifest_runner.sandbox.auth import MOST_REMEMBERED, Doorkeeper, check_authorization
 from manifest_runner.sandbox.refusals import Refusal
 from manifest_runner.sandbox.settings import SandboxSettings
 
@@ -63,6 +63,35 @@ def test_no_api_key_fits_an_account_without_one() -> None:
     without = SandboxSettings(state=Path("unused"), access_key="ak", secret_key=SECRET)
     with pytest.raises(Refusal, match="unknown API key"):
         check_authorization("Bearer None", without)
+
+
+def test_a_header_that_was_good_is_good_until_its_token_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    doorkeeper = Doorkeeper(SETTINGS)
+    header = f"Bearer {token(KEYS, exp=int(time.time()) + 2)}"
+    doorkeeper.check(header)
+    monkeypatch.setattr(jwt, "decode", lambda *_, **__: pytest.fail("it was looked at once more"))
+    doorkeeper.check(header)
+    monkeypatch.undo()
+    time.sleep(2)
+    with pytest.raises(Refusal) as caught:
+        doorkeeper.check(header)
+    assert caught.value.code == 1004
+
+
+@pytest.mark.parametrize(("header", "code", "why"), REFUSED[:4], ids=[row[2] for row in REFUSED[:4]])
+def test_a_header_that_was_refused_is_refused_again(header: str | None, code: int, why: str) -> None:
+    doorkeeper = Doorkeeper(SETTINGS)
+    for _ in range(2):
+        with pytest.raises(Refusal) as caught:
+            doorkeeper.check(header)
+        assert caught.value.code == code, why
+
+
+def test_only_so_many_headers_are_remembered() -> None:
+    doorkeeper = Doorkeeper(SETTINGS)
+    for number in range(MOST_REMEMBERED + 5):
+        doorkeeper.check(f"Bearer {token(KEYS, number=number)}")
+    assert len(doorkeeper._good_until) <= MOST_REMEMBERED
 
 
 def test_the_key_is_checked_before_anything_else(client: Client) -> None:

@@ -19,7 +19,13 @@ import httpx
 import pytest
 
 from manifest_runner.sandbox import SandboxSettings, new_key_pair
-from manifest_runner.sandbox.connections import accept_backlog, connection_limit, quieten_full_tables
+from manifest_runner.sandbox.connections import (
+    MOST_HELD,
+    InOnePiece,
+    accept_backlog,
+    connection_limit,
+    quieten_full_tables,
+)
 
 SERVE = """
 import resource, sys
@@ -160,3 +166,39 @@ async def test_a_full_table_of_files_is_one_line_and_any_other_fault_is_told_in_
         quieten_full_tables(asyncio.get_running_loop(), {"message": "m", "exception": raised})
     assert (len(caplog.text.splitlines()) > 1) is (lines > 1)
     assert error().strerror in caplog.text
+
+
+class Wire:
+    """What of a transport is written to."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def close(self) -> None:
+        self.sent.append(b"closed")
+
+
+async def test_what_is_written_in_one_turn_leaves_in_one_piece() -> None:
+    wire = Wire()
+    transport = InOnePiece(wire, asyncio.get_running_loop())  # type: ignore[arg-type]  # all that it uses
+    for part in (b"head ", b"body", b""):
+        transport.write(part)
+    assert wire.sent == []
+    await asyncio.sleep(0)
+    assert wire.sent == [b"head body"]
+    transport.write(b"last")
+    transport.close()
+    await asyncio.sleep(0)
+    assert wire.sent[1:] == [b"last", b"closed"]
+
+
+async def test_a_large_answer_is_not_held_back() -> None:
+    wire = Wire()
+    transport = InOnePiece(wire, asyncio.get_running_loop())  # type: ignore[arg-type]
+    transport.write(b"x" * MOST_HELD)
+    assert wire.sent == []
+    transport.write(b"y")
+    assert [len(piece) for piece in wire.sent] == [MOST_HELD + 1]

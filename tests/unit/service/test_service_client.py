@@ -38,9 +38,11 @@ from manifest_runner.service import (
     judge_create,
 )
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECRET = "hush-secret-0123456789-0123456789-01"
 PAIR = KeyPair("hush-access-0123456789", SECRET)
-REQUEST = CreateRequest(external_task_id="job-1", image="aW1n", sound_file="c291bmQ=")
+REQUEST = CreateRequest(external_task_id="job-1", image=b"img", sound_file=b"sound")
 SPEECH = SpeechRequest(text="Hello", voice_id="v", voice_language="en")
 LONG_AGO, NOW = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -64,7 +66,9 @@ async def test_create_sends_the_documented_request() -> None:
     assert (made.status, made.request_id) == (ServiceStatus.SUBMITTED, "req-1")
     (seen,) = server.seen
     assert (seen.method, seen.target) == ("POST", "/v1/videos/avatar/image2video")
-    assert seen.body == REQUEST.body
+    assert seen.body == b"".join(REQUEST.chunks())
+    assert seen.headers["content-length"] == str(REQUEST.body_bytes)
+    assert "transfer-encoding" not in seen.headers
     assert seen.headers["content-type"] == "application/json"
     assert seen.headers["accept-encoding"] == "identity"
     kind, _, token = seen.headers["authorization"].partition(" ")
@@ -347,8 +351,12 @@ async def test_without_a_date_the_token_is_made_five_minutes_earlier() -> None:
 
 @pytest.mark.parametrize("code", [1003, 1004])
 async def test_a_token_refused_twice_is_reported_with_the_skew(code: int) -> None:
-    ahead = date_header(datetime.now(UTC) + timedelta(hours=1))
-    async with StandIn(refusal(code, 401, Date=ahead)) as server, client_for(server) as client:
+    async def an_hour_ahead(seen, writer) -> None:
+        # As it answers, however long a busy machine took to ask.
+        now = date_header(datetime.now(UTC) + timedelta(hours=1))
+        await refusal(code, 401, Date=now)(seen, writer)
+
+    async with StandIn(an_hour_ahead) as server, client_for(server) as client:
         with pytest.raises(ServiceRefused) as caught:
             await client.list_tasks()
     assert len(server.seen) == 2
@@ -532,14 +540,13 @@ async def test_a_proxy_setting_that_can_not_work_is_named_without_its_password(p
 
 async def test_calls_that_run_into_their_bound_leave_the_pool_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Timeouts, "read_bound", 0.2)
-    monkeypatch.setattr("manifest_runner.service.client._MOST_LOOK_UPS", 3)
     good = envelope([task()])
 
     async def by_page(seen, writer) -> None:
         bad = drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", 0.02) if "pageNum=9&" in seen.target else good
         await bad(seen, writer)
 
-    async with StandIn(by_page) as server, client_for(server) as client:
+    async with StandIn(by_page) as server, client_for(server, connections=3) as client:
         ends = await asyncio.gather(*(client.list_tasks(9) for _ in range(12)), return_exceptions=True)
         stopped = [asyncio.create_task(client.list_tasks(9)) for _ in range(12)]
         await asyncio.sleep(0.05)

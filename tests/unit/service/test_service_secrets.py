@@ -16,14 +16,16 @@ from manifest_runner.http_logs import quiet_http_logs
 from manifest_runner.service import ApiKey, AvatarClient, CreateRequest, KeyPair, Timeouts, open_result
 from manifest_runner.service.faults import transport_fault
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 NOT_SENT, MAYBE_SENT = RequestPhase.NOT_SENT, RequestPhase.MAYBE_SENT
 KEY = "hush-api-key-0123456789"
-REQUEST = CreateRequest(external_task_id="job-1", image="aW1n", audio_id="9")
+REQUEST = CreateRequest(external_task_id="job-1", image=b"img", audio_id="9")
 
 
 @pytest.fixture
 def http_loggers():
-    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore")]
+    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore", "aiohttp")]
     before = [(logger.level, list(logger.filters)) for logger in loggers]
     for logger in loggers:  # as they are in a fresh process
         logger.setLevel(logging.NOTSET)

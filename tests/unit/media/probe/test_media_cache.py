@@ -10,14 +10,15 @@ import time
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from media_kit import picture, wav
 
-from manifest_runner.media import ProbeCache, open_cache, preflight, probe_audio, probe_image
+from manifest_runner.media import JobMedia, ProbeCache, open_cache, preflight, probe_audio, probe_image
 from manifest_runner.media.facts import AudioFacts, ImageFacts
 from manifest_runner.media.probe.cache import FOLDER_VARIABLE, default_folder
-from manifest_runner.models import Job
+from manifest_runner.models import Job, Problem
 
 LOOK = import_module("manifest_runner.media.probe.look")
 JOB = Job(external_task_id="a", image="face.png", sound_file="voice.wav", output="a.mp4")
@@ -45,9 +46,18 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def look(folder: Path, cache: Path):
+class Seen(NamedTuple):
+    """What one look has found: the same, where nothing has changed."""
+
+    media: JobMedia | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def look(folder: Path, cache: Path) -> Seen:
     with open_cache(cache) as known:
-        return preflight([JOB], folder, cache=known)
+        found = preflight([JOB], folder, cache=known)
+    return Seen(found.of(JOB), found.problems, found.warnings)
 
 
 def test_the_next_command_opens_nothing_that_stayed_as_it_was(folder, tmp_path, opened):
@@ -56,14 +66,14 @@ def test_the_next_command_opens_nothing_that_stayed_as_it_was(folder, tmp_path, 
     opened.clear()
     assert look(folder, tmp_path / "cache") == first
     assert opened == []
-    assert first.media["a"].seconds == Decimal("2.5")
+    assert first.media.seconds == Decimal("2.5")
 
 
 def test_a_file_of_another_size_or_time_is_looked_at_anew(folder, tmp_path, opened):
     look(folder, tmp_path / "cache")
     opened.clear()
     (folder / "voice.wav").write_bytes(wav(3.5))
-    assert look(folder, tmp_path / "cache").media["a"].seconds == Decimal("3.5")
+    assert look(folder, tmp_path / "cache").media.seconds == Decimal("3.5")
     assert opened == ["voice.wav"]
     opened.clear()
     os.utime(folder / "face.png", ns=(LONG_AGO, LONG_AGO + 1))
@@ -140,12 +150,12 @@ def test_nonsense_in_it_is_not_believed(folder, tmp_path, nonsense):
 
 def test_another_file_of_the_same_size_and_time_is_another(folder, tmp_path):
     """As `cp -p`, `rsync -t` and archives leave it."""
-    before = look(folder, tmp_path / "cache").media["a"].fingerprint
+    before = look(folder, tmp_path / "cache").media.fingerprint
     other = bytearray(wav(2.5))
     other[-2] ^= 1
     (folder / "voice.wav").write_bytes(other)
     os.utime(folder / "voice.wav", ns=(LONG_AGO, LONG_AGO))
-    assert look(folder, tmp_path / "cache").media["a"].fingerprint != before
+    assert look(folder, tmp_path / "cache").media.fingerprint != before
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(folder, tmp_path):

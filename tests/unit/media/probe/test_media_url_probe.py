@@ -399,11 +399,11 @@ def test_preflight_knows_what_a_url_leads_to_and_passes_it_on(shop, public, tmp_
     wanted = job(f"{public}/a.png", f"{public}/a.mp3")
     found = preflight([wanted], tmp_path, look_at_urls=True, remote_service=True)
     assert (found.problems, found.warnings) == ((), ())
-    media = found.media["a"]
+    media = found.of(wanted)
     assert media.seconds is not None and abs(media.seconds - 3) < 1
     assert (media.image_recipe, media.audio_recipe) == (None, None)
     unseen = preflight([wanted], tmp_path)
-    assert media.fingerprint == unseen.media["a"].fingerprint, "what it leads to today changes no job"
+    assert media.fingerprint == unseen.of(wanted).fingerprint, "what it leads to today changes no job"
 
 
 def test_what_the_service_would_refuse_is_refused_and_not_made_to_fit(shop, public, tmp_path):

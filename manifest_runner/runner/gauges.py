@@ -1,0 +1,30 @@
+"""What a run shows of itself while it goes on: written by its parts, read by whoever displays it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from manifest_runner.runner.budget import Budget
+    from manifest_runner.runner.slots import Slots
+    from manifest_runner.service import AvatarClient
+
+
+@dataclass(slots=True)
+class Gauges:
+    """None until the run has them."""
+
+    slots: Slots | None = None
+    budget: Budget | None = None
+    client: AvatarClient | None = None
+    bytes_received: int = 0  # of videos
+
+    @property
+    def service_calls(self) -> int:
+        """To the API, of any kind."""
+        return self.client.calls if self.client else 0
+
+    def received(self, count: int) -> None:
+        """So many bytes of video came in."""
+        self.bytes_received += count

@@ -1,0 +1,191 @@
+"""`--log-json`: what happens in a run as events for machines, one JSON object a line.
+
+The transitions are tailed from the ledger's own tables, so each is told once, in order, and only when it is durable.
+Nothing in the words of a person or of the service is passed on: no URL, no prompt, no message; `explain` and
+report.json have those. The lines are written by a thread of their own, so that a reader who is slow, or gone, and a
+disk that is full keep no video waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from heapq import merge
+from operator import itemgetter
+from typing import Any, TextIO
+
+from manifest_runner.errors import LedgerError
+from manifest_runner.ledger import Ledger
+from manifest_runner.ledger.limits import LimitRecord, limits_after
+from manifest_runner.ledger.standing import CHUNK, Move
+from manifest_runner.models import JobState, Units, units_text, utc_now, utc_text
+from manifest_runner.runner.gauges import Gauges
+from manifest_runner.runner.meter import ENDS, Figures, Meter
+from manifest_runner.runner.pen import Pen
+
+VERSION = 1
+LOOK_SECONDS = 0.5
+PROGRESS_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0  # with a reader who takes nothing, when the run has ended
+WITH_TASK = (JobState.RUNNING, JobState.RENDERED, JobState.DONE, JobState.FAILED, JobState.EXPIRED)
+REASONS = {
+    0: "done",
+    1: "bug",
+    2: "wrong_input",
+    3: "jobs_not_done",
+    4: "needs_person",
+    5: "budget",
+    6: "ledger_busy",
+    130: "interrupted",
+}
+"""What `run_ended` calls each exit code."""
+
+
+class JsonLog:
+    """Made when the manifest's rows are in the ledger; `run()` beside the run until cancelled; `finish()` at the end.
+
+    `out` stays open: whoever opened it closes it.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        campaign: str,
+        out: TextIO,
+        gauges: Gauges,
+        *,
+        expected_units: Units = Decimal(0),
+        expected_seconds: Decimal | None = None,
+        budget: Units | None = None,
+        service: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._campaign = campaign
+        self._service = service
+        self._clock = clock
+        self._meter = Meter(
+            ledger,
+            campaign,
+            gauges,
+            expected_units=expected_units,
+            expected_seconds=expected_seconds,
+            budget=budget,
+        )
+        self._limit_seq = self._meter.first_limit
+        self._progress_at = clock() + PROGRESS_SECONDS
+        self._pen = Pen(out, what="The events of --log-json")
+        self._pen.write(_lines([self._started(self._meter.figures())]))
+
+    async def run(self) -> None:
+        """Tell what happens until cancelled, or until nobody reads any more."""
+        while not self._pen.broken:
+            moves = self._tell_news()
+            await self._pen.written()
+            if len(moves) < CHUNK:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def finish(self, exit_code: int) -> None:
+        """Tell the rest, and how the run ended. Once; the ledger must still be open."""
+        with suppress(
+            LedgerError
+        ):  # one that can't be read any more was told of; how the run ended is told all the same
+            while not self._pen.broken and len(self._tell_news()) == CHUNK:
+                self._pen.wait(PATIENCE_SECONDS)
+        self._pen.write(_lines([_ended(self._meter.figures(), exit_code)]))
+        self._pen.close(PATIENCE_SECONDS)
+
+    def _tell_news(self) -> Sequence[Move]:
+        """What the ledger has added, and the figures when they are due."""
+        moves = self._meter.catch_up()
+        limits = list(self._ledger.read(limits_after, self._campaign, self._limit_seq))
+        if limits:
+            self._limit_seq = limits[-1].seq
+        # Each in its own order, whatever the clock did; times of this form sort as text.
+        events = list(merge(map(_move_value, moves), map(_limit_value, limits), key=itemgetter("at")))
+        if self._clock() >= self._progress_at:
+            self._progress_at = self._clock() + PROGRESS_SECONDS
+            events.append(_event("progress", utc_text(utc_now()), **_figures_value(self._meter.figures())))
+        if events:
+            self._pen.write(_lines(events))
+        return moves
+
+    def _started(self, figures: Figures) -> dict[str, Any]:
+        return _event(
+            "run_started",
+            utc_text(utc_now()),
+            campaign=self._campaign,
+            service=self._service,
+            **_figures_value(figures),
+        )
+
+
+def _ended(figures: Figures, exit_code: int) -> dict[str, Any]:
+    return _event(
+        "run_ended",
+        utc_text(utc_now()),
+        exit_code=exit_code,
+        reason=REASONS.get(exit_code, "unknown"),
+        **_figures_value(figures),
+    )
+
+
+def _event(name: str, at: str, **values: Any) -> dict[str, Any]:
+    return {"v": VERSION, "event": name, "at": at, **values}
+
+
+def _move_value(move: Move) -> dict[str, Any]:
+    """What an attempt cost, and how long its video is, stand in one line each, so that they can be added up."""
+    ended = move.from_state is JobState.RUNNING and move.to_state in ENDS
+    return _event(
+        "job",
+        utc_text(move.at),
+        seq=move.seq,
+        external_task_id=move.external_task_id,
+        attempt_id=move.attempt_id,
+        task_id=move.task_id if move.to_state in WITH_TASK else None,
+        **{"from": move.from_state.value if move.from_state else None},
+        to=move.to_state.value,
+        code=move.code,
+        request_id=move.request_id,
+        units_deducted=_decimal(move.units_deducted) if ended else None,
+        video_seconds=_decimal(move.video_seconds) if move.to_state is JobState.DONE else None,
+    )
+
+
+def _limit_value(limit: LimitRecord) -> dict[str, Any]:
+    return _event(
+        "slots_limit", utc_text(limit.at), seq=limit.seq, limit=limit.limit, used=limit.used, why=limit.why
+    )
+
+
+def _figures_value(figures: Figures) -> dict[str, Any]:
+    left = figures.seconds_left
+    return {
+        "jobs": figures.jobs,
+        "by_state": {state.value: jobs for state, jobs in figures.by_state.items() if jobs},
+        "slots": {"used": figures.slots_used, "limit": figures.slots_limit, "ceiling": figures.slots_ceiling},
+        "units": {
+            "spent": _decimal(figures.units_spent),
+            "held": units_text(figures.units_held),
+            "budget": _decimal(figures.units_limit),
+            "expected": units_text(figures.units_expected),
+        },
+        "video_seconds": units_text(figures.video_seconds),
+        "bytes_received": figures.bytes_received,
+        "service_calls": figures.service_calls,
+        "seconds_left": round(left) if left is not None else None,
+    }
+
+
+def _decimal(value: Decimal | None) -> str | None:
+    return units_text(value) if value is not None else None
+
+
+def _lines(events: Sequence[dict[str, Any]]) -> bytes:
+    """Plain ASCII: half a character of a hostile id can't be written otherwise."""
+    return "".join(json.dumps(event, separators=(",", ":")) + "\n" for event in events).encode("ascii")
