@@ -16,16 +16,15 @@ import base64
 import csv
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import jwt
 from httpx_aiohttp import AiohttpTransport
 
 from benchmarks.campaigns import (
+    AVATAR,
     Campaign,
     Figure,
     last_home,
@@ -34,10 +33,10 @@ from benchmarks.campaigns import (
     read_books,
     run_ours,
     tell,
+    token,
 )
 from manifest_runner.sandbox import SandboxProcess
 
-AVATAR = "/v1/videos/avatar/image2video"
 GOAL = 0.6
 PAGE = 500
 EVERY = 1.0  # seconds between two lists, the shortest that ours takes
@@ -94,13 +93,8 @@ class BareLoop:
         return True
 
 
-def token(keys: dict[str, str]) -> str:
-    claims = {"iss": keys["KLING_ACCESS_KEY"], "exp": int(time.time()) + 1800}
-    return jwt.encode(claims, keys["KLING_SECRET_KEY"], algorithm="HS256")
-
-
 async def bare(campaign: Campaign, service: SandboxProcess, slots: int) -> None:
-    headers = {"Authorization": f"Bearer {token(dict(service.environment))}"}
+    headers = {"Authorization": f"Bearer {token(service.environment)}"}
     async with httpx.AsyncClient(
         base_url=service.base_url, headers=headers, timeout=60, transport=AiohttpTransport()
     ) as client:

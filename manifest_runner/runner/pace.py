@@ -17,6 +17,8 @@ UNLEARNED = 1 / 20  # of the age of the oldest task
 RELAXED = 1 / 20  # of the time that rendering takes
 WANTED = 1 / 40  # of the same, while jobs wait for slots: an idle slot is money
 SPARE = 0.9  # of the shortest time ever seen: before that, nothing is expected to have ended
+SOONEST = 1 / 6  # of the usual interval: no sooner than that, however many ends are expected
+ENOUGH = 3  # ended tasks: fewer say nothing of how alike they are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +48,7 @@ class _Lesson:
     fixed: float = 0.0
     factor: float = 0.0
     least: float = 1.0  # the smallest part of its expected time that a task took
+    late: float = 0.0  # seconds beyond the expected time by which three of four had ended
     new: int = 0
 
     def add(self, seconds: float, took: float) -> None:
@@ -64,6 +67,8 @@ class _Lesson:
         self.factor = max(0.0, median(slopes)) if slopes else 0.0
         self.fixed = max(0.0, median(took - self.factor * seconds for seconds, took in self.seen))
         self.least = min((took / (self.expected(seconds) or 1.0) for seconds, took in self.seen), default=1.0)
+        beyond = sorted(took - self.expected(seconds) for seconds, took in self.seen)
+        self.late = max(0.0, beyond[len(beyond) * 3 // 4])
 
     def expected(self, seconds: float) -> float:
         return self.fixed + self.factor * seconds
@@ -90,23 +95,33 @@ class RenderTimes:
     def earliest(self, size: Size) -> float:
         """Seconds in which no task of this size has ended yet, less a margin."""
         lesson, expected = self._lessons.get(size.mode), self.expected(size)
-        if lesson is None or expected is None or len(lesson.seen) < 3:
+        if lesson is None or expected is None or len(lesson.seen) < ENOUGH:
             return 0.0
         return expected * min(1.0, lesson.least) * SPARE
+
+    def likely(self, size: Size) -> float | None:
+        """Seconds after which a task of this size has most likely ended; None while that can't be said."""
+        lesson, expected = self._lessons.get(size.mode), self.expected(size)
+        return expected + lesson.late if lesson and expected and len(lesson.seen) >= ENOUGH else None
 
     def interval(self, pace: Pace, under_way: list[tuple[Size, float]], *, wanted: bool) -> float:
         """Seconds until the next look at tasks of these sizes and ages. `wanted`: jobs wait for their slots.
 
-        The quickest kind among them decides; while none of them can have ended, there is nothing to look for.
+        While none of them can have ended, there is nothing to look for; where jobs wait, and one will most likely have
+        ended soon, the look comes just then: once for each, so that it costs a call a job at the most.
         """
         expected = [self.expected(size) for size, _ in under_way]
         known = [time for time in expected if time is not None]
         if len(known) < len(expected):
             oldest = max(age for _, age in under_way)
             return pace.bounded(oldest * UNLEARNED)
-        share = WANTED if wanted else RELAXED
+        usual = median(known) * (WANTED if wanted else RELAXED)
+        if wanted:
+            left = [likely - age for size, age in under_way if (likely := self.likely(size)) is not None]
+            soonest = min((seconds for seconds in left if seconds > 0), default=usual)
+            usual = min(usual, max(soonest, usual * SOONEST))
         none_before = min(self.earliest(size) - age for size, age in under_way)
-        return pace.bounded(max(median(known) * share, none_before))
+        return pace.bounded(max(usual, none_before))
 
 
 class Stretch:

@@ -168,7 +168,8 @@ class Watcher:
 
     def _interval(self) -> float:
         under_way = [(watched.size, self._looked_at - watched.born) for watched in self._watched.values()]
-        usual = self._times.interval(self._pace, under_way, wanted=self._wanted())
+        wanted = self._wanted() and self._stretch.factor == 1.0  # callbacks tell of the ends sooner
+        usual = self._times.interval(self._pace, under_way, wanted=wanted)
         return max(usual, min(usual * self._stretch.factor, LONGEST_STRETCHED))
 
     async def _look_on(self) -> None:
@@ -196,7 +197,7 @@ class Watcher:
         """The list; then single look-ups, those first that were not seen for longest. Either does without the
         other: raises the list's error only when nothing else was answered."""
         now = asyncio.get_running_loop().time()
-        due = [watched for watched in self._watched.values() if is_due(watched, now)]
+        due = [one for one in self._watched.values() if is_due(one, now, self._times.likely(one.size))]
         failed: ServiceError | None = None
         unseen = due
         try:

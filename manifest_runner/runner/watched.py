@@ -30,8 +30,11 @@ class Watched:
     again: bool = False  # and another hint has come since it left
 
 
-def is_due(watched: Watched, now: float) -> bool:
-    """What has taken long already is looked at less often: it may well take longer yet."""
+def is_due(watched: Watched, now: float, likely: float | None) -> bool:
+    """What has taken long already is looked at less often: it may well take longer yet. But at once when it has most
+    likely ended since the last look, after `likely` seconds."""
+    if likely is not None and watched.looked < watched.born + likely <= now:
+        return True
     return now - watched.looked >= 0.75 * WANTED * (now - watched.born)
 
 

@@ -10,6 +10,7 @@ from manifest_runner.models import Mode
 from manifest_runner.runner.pace import Pace, RenderTimes, Size, Stretch
 
 PACE = Pace(shortest=1, longest=15)
+QUICK = Pace(shortest=0.001, longest=15)
 
 
 def learned(*took: float, seconds: float = 10.0, mode: Mode = Mode.STD) -> RenderTimes:
@@ -104,3 +105,36 @@ def test_nor_do_callbacks_that_have_ceased_stretch_anything(now, late):
     assert stretch.factor == 2
     stretch.missed(now=now, late=late)
     assert stretch.factor == 1
+
+
+def taught(factor: float = 0.5, noise: tuple[float, ...] = (0.0,)) -> RenderTimes:
+    times = RenderTimes()
+    for number in range(16):
+        seconds = 10.0 + number
+        times.learn(Size(Mode.STD, seconds), 2.0 + factor * seconds + noise[number % len(noise)])
+    return times
+
+
+def test_where_jobs_wait_the_look_comes_when_a_task_has_most_likely_ended():
+    times, size = taught(), Size(Mode.STD, 20.0)  # which takes 12 s
+    under_way = [(size, 11.9), (size, 2.0), (size, 1.0)]
+    assert times.interval(QUICK, under_way, wanted=True) == pytest.approx(0.1, abs=0.01)
+    assert times.interval(QUICK, under_way, wanted=False) == pytest.approx(12 / 20, abs=0.01)
+
+
+def test_however_many_ends_are_expected_looks_keep_their_distance():
+    times, size = taught(), Size(Mode.STD, 20.0)
+    assert times.interval(QUICK, [(size, 11.999)] * 3, wanted=True) == pytest.approx(12 / 40 / 6, abs=0.01)
+
+
+def test_a_task_that_is_overdue_hurries_nobody():
+    times, size = taught(), Size(Mode.STD, 20.0)
+    assert times.interval(QUICK, [(size, 13.0)] * 3, wanted=True) == pytest.approx(12 / 40, abs=0.01)
+
+
+def test_where_tasks_differ_the_look_waits_until_most_of_them_have_ended():
+    times, size = taught(noise=(-2.0, 0.0, 0.0, 2.0)), Size(Mode.STD, 20.0)
+    likely = times.likely(size)
+    assert likely is not None
+    assert 12.0 <= likely <= 14.2
+    assert times.likely(Size(Mode.PRO, 20.0)) is None
