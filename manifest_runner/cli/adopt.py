@@ -45,14 +45,14 @@ def command(*, ids: tuple[str, ...], everything: bool, take_over: bool, **option
     variables = environment()
     account = account_of(campaign.manifest, options["base_url"], variables)
     with open_ledger(campaign.ledger, account=account, take_over=take_over) as ledger:
-        with media_on_the_way(manifest, quiet=False, remote_service=False, skip_urls=True) as (found, jobs):
+        with media_on_the_way(manifest, quiet=False, remote_service=False, skip_urls=True) as (found, way):
             plan = ledger.read(
                 lambda connection: survey(
                     manifest,
                     found,
                     connection,
                     campaign.out,
-                    jobs=jobs,
+                    way=way,
                     any_media=True,  # nothing is sent: what is wrong with the media is for `run` to say
                 )
             )

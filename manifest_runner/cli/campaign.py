@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from manifest_runner.cli.noticing import Noticed
+    from manifest_runner.manifest import Sketch
     from manifest_runner.media import Preflight
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -176,10 +177,10 @@ def media_on_the_way(
     skip_urls: bool = False,
     previews: bool = False,
     noticed: Noticed | None = None,
-) -> Iterator[tuple[Preflight, Iterator[Job]]]:
-    """What is known of the jobs' media, and the jobs themselves, which are looked at while they pass by: a large sheet
-    is gone through once, whatever else is done with its rows. With a bar on a terminal; what is found is kept for the
-    next command.
+) -> Iterator[tuple[Preflight, OnTheWay]]:
+    """What is known of the jobs' media, and the way on which they are looked at while they pass by: a large sheet is
+    gone through once, whatever else is done with its rows. With a bar on a terminal; what is found is kept for the next
+    command.
 
     `previews`: what only a preview shows (where the mouth is) counts as well.
     """
@@ -187,7 +188,6 @@ def media_on_the_way(
 
     from manifest_runner.media import looking, open_cache
 
-    jobs = noticed.over(manifest.jobs) if noticed else manifest.jobs
     with (
         tqdm(
             total=len(manifest.jobs), desc="Checking media", unit="job", disable=quiet or None, leave=False
@@ -201,7 +201,24 @@ def media_on_the_way(
             cache=cache,
         ) as found,
     ):
-        yield found, found.over(jobs, lambda count: advance(bar, count))
+        yield found, OnTheWay(found, noticed, lambda count: advance(bar, count))
+
+
+class OnTheWay:
+    """What happens to rows while they pass by (`runner.survey.Way`)."""
+
+    def __init__(self, found: Preflight, noticed: Noticed | None, progress: Callable[[int], None]) -> None:
+        self._found = found
+        self._noticed = noticed
+        self._progress = progress
+
+    def over(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        return self._found.over(self._noticed.over(jobs) if self._noticed else jobs, self._progress)
+
+    def note(self, sketch: Sketch, done: int) -> None:
+        self._progress(done)
+        if self._noticed:
+            self._noticed.note(sketch)
 
 
 def look_at_media(
@@ -221,8 +238,8 @@ def look_at_media(
         skip_urls=skip_urls,
         previews=previews,
         noticed=noticed,
-    ) as (found, jobs):
-        for _ in jobs:
+    ) as (found, way):
+        for _ in way.over(manifest.jobs):
             pass
     return found
 

@@ -171,12 +171,12 @@ def _planned(
     with (
         media_on_the_way(
             manifest, quiet=quiet, remote_service=remote_service, skip_urls=True, noticed=noticed
-        ) as (found, jobs),
+        ) as (found, way),
         problems_kept(campaign),
     ):
         plan = ledger.read(
             lambda connection: survey(
-                manifest, found, connection, campaign.out, retry=retry, retry_ids=retry_ids, jobs=jobs
+                manifest, found, connection, campaign.out, retry=retry, retry_ids=retry_ids, way=way
             )
         )
     for line in warning_lines(found, plan):

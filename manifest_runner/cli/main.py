@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -80,6 +81,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_and_exit() -> None:
+    # A sheet of 100,000 rows makes millions of values that live for a moment and form no circle: looking for circles
+    # among all others after each 700 of them takes a tenth of the time.
+    gc.set_threshold(50_000, 50, 100)
     sys.exit(run())
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from manifest_runner.models import Job, Location, Manifest
 
 if TYPE_CHECKING:
+    from manifest_runner.manifest import Sketch
     from manifest_runner.media import Preflight
     from manifest_runner.runner.plan import Plan
 
@@ -61,6 +62,11 @@ class Noticed:
             if job.speech is not None:
                 self._hear(job)
             yield job
+
+    def note(self, sketch: Sketch) -> None:
+        """Rows that pass by without being made into jobs."""
+        self._references.update(dict.fromkeys(sketch.images))
+        self._references.update(dict.fromkeys(sketch.sounds))
 
     def lines(self) -> list[str]:
         """What is allowed, and may still not be meant."""

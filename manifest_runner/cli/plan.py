@@ -60,11 +60,11 @@ def command(retry: tuple[str, ...], as_json: bool, everything: bool, skip_urls: 
         with (
             media_on_the_way(
                 manifest, quiet=as_json, remote_service=remote, skip_urls=skip_urls, noticed=noticed
-            ) as (found, jobs),
+            ) as (found, way),
             problems_kept(campaign),
         ):
             kinds = [Retry(kind) for kind in retry]
-            plan = survey(manifest, found, connection, campaign.out, retry=kinds, jobs=jobs)
+            plan = survey(manifest, found, connection, campaign.out, retry=kinds, way=way)
         spent = queries.spend(connection, manifest.campaign).committed if connection else Decimal(0)
         left = manifest.budget_units - spent if manifest.budget_units is not None else None
         if as_json:

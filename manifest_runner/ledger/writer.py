@@ -187,7 +187,8 @@ class Writer:
                 except sqlite3.Error:
                     raise
                 except Exception as error:  # noqa: BLE001 - handed to whoever asked for this write
-                    write.error = error
+                    # No task can be handed the end of an iterator.
+                    write.error = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
                     execute("ROLLBACK TO one")
                 execute("RELEASE one")
             execute("COMMIT")

@@ -262,9 +262,9 @@ def note(connection: sqlite3.Connection, external_task_id: str, why: str, code: 
 def status_seen(
     connection: sqlite3.Connection, identity: str, status: ServiceStatus, message: str | None
 ) -> None:
-    """The service's own status of a running task, kept beside our state."""
+    """The service's own status of a running task, kept beside our state. Of one that has ended it is told too late."""
     connection.execute(
-        "UPDATE attempts SET service_status = ?, service_message = ? WHERE attempt_id = ?",
+        "UPDATE attempts SET service_status = ?, service_message = ? WHERE attempt_id = ? AND ended_at IS NULL",
         (status, message, identity),
     )
 

@@ -8,7 +8,8 @@ from typing import overload
 
 from manifest_runner.manifest.jobs import make_job
 from manifest_runner.manifest.rows import Common, Row
-from manifest_runner.manifest.source import Source
+from manifest_runner.manifest.sketch import Sketch, sketches_of
+from manifest_runner.manifest.source import CsvSource, Source
 from manifest_runner.models import Job
 
 
@@ -33,6 +34,13 @@ class Jobs(Sequence[Job]):
     def __getitem__(self, key: int | slice) -> Job | tuple[Job, ...]:
         numbers = self.numbers[key]
         return next(self.at((numbers,))) if isinstance(numbers, int) else tuple(self.at(numbers))
+
+    def sketches(self, numbers: range) -> list[Sketch] | None:
+        """What is paid for in these rows at a glance; None where it takes a closer look, at each job, and where some of
+        the rows make no job."""
+        if not isinstance(self.source, CsvSource) or not isinstance(self.numbers, range):
+            return None
+        return sketches_of(self.source, self.common, numbers)
 
     def at(self, numbers: Sequence[int]) -> Iterator[Job]:
         """The jobs of these rows, in the order of the numbers; sooner than one by one."""

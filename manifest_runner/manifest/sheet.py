@@ -53,7 +53,8 @@ class Rows(Sequence[dict[str, Any]]):
         of_vars = [column for column in self.columns if column.path[0] == "vars"]
         self._texts = [(column.number, column.path[0]) for column in top]
         self._vars = [(column.number, column.path[1]) for column in of_vars]
-        self._others = [column for column in self.columns if column not in top and column not in of_vars]
+        at_hand = {column.number for column in (*top, *of_vars)}
+        self._others = [column for column in self.columns if column.number not in at_hand]
 
     def add(self, starts: Iterable[int], ends: Iterable[int]) -> None:
         """Rows stand between these bytes of the data."""

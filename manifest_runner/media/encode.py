@@ -174,9 +174,11 @@ class _Memory(Generic[Made]):
         return made
 
     def _keep(self, key: Hashable, made: Made) -> None:
+        if (before := self._made.pop(key, None)) is not None:  # made twice after all
+            self._bytes -= len(before.data)
         self._made[key] = made
         self._bytes += len(made.data)
-        while self._bytes > self._most:
+        while self._bytes > self._most and self._made:
             forgotten, gone = self._made.popitem(last=False)
             self._bytes -= len(gone.data)
             self._making.pop(forgotten, None)

@@ -54,13 +54,26 @@ def usual_parts_text(job: Job, *, image_sha256: str | None, audio_sha256: str | 
     return _USUAL_TEXT % _usual_parts(job, image_sha256, audio_sha256)
 
 
+def plain_parts_text(image: str, sound: str, prompt: str, mode: Mode) -> str:
+    """The same of a portrait and a recording, without a watermark. They are given by `image_part` and `sound_part`."""
+    return _USUAL_TEXT % (sound, image, _MODES[mode], _text_hash(prompt), _NO_WATERMARK)
+
+
+def image_part(reference: str, sha256: str | None) -> str:
+    return _list_hash("content", sha256) if sha256 else _list_hash("url", reference)
+
+
+def sound_part(reference: str | None, sha256: str | None) -> str:
+    return _list_hash("content", sha256) if sha256 else _hash(["url", reference])
+
+
 def _usual_parts(
     job: Job, image_sha256: str | None, audio_sha256: str | None
 ) -> tuple[str, str, str, str, str]:
     """The hashes of what every job has, in the order of _USUAL."""
     return (
         _audio(job, audio_sha256),
-        _list_hash("content", image_sha256) if image_sha256 else _list_hash("url", job.image),
+        image_part(job.image, image_sha256),
         _MODES[job.mode],
         _text_hash(job.prompt or ""),
         _WATERMARK if job.watermark else _NO_WATERMARK,
@@ -72,7 +85,7 @@ def _audio(job: Job, sha256: str | None) -> str:
         return speech_part(job.speech)
     if job.audio_id is not None:
         return _hash(["audio_id", job.audio_id])
-    return _list_hash("content", sha256) if sha256 else _hash(["url", job.sound_file])
+    return sound_part(job.sound_file, sha256)
 
 
 def _speech(speech: Speech) -> list[str]:

@@ -17,18 +17,26 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from manifest_runner.media.desk import Answer, Checked, Desk
+from manifest_runner.media.desk import Answer, Checked, Desk, Facts, Recipe
 from manifest_runner.media.facts import AudioFacts, ImageFacts
-from manifest_runner.media.fingerprint import fingerprint, fingerprint_parts, usual_parts_text
+from manifest_runner.media.fingerprint import (
+    fingerprint,
+    fingerprint_parts,
+    image_part,
+    plain_parts_text,
+    sound_part,
+    usual_parts_text,
+)
 from manifest_runner.media.fit.recipes import AudioRecipe, ImageRecipe, audio_fitting, image_fitting
 from manifest_runner.media.limits import Objection
 from manifest_runner.media.probe.cache import ProbeCache
 from manifest_runner.media.probe.look import Look
 from manifest_runner.media.probe.url import UrlReader
-from manifest_runner.models import Job, Problem
+from manifest_runner.models import Fit, Job, Mode, Problem
 
 _MOST_WORKERS = 8
 _AHEAD = 1_000  # jobs whose media are asked for before the first of them is known
+_USUAL_FIT = Fit()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +168,34 @@ class Preflight:
         if image.recipe or sound.recipe or job.mouth:
             return json.dumps(self._parts(job, image, sound), sort_keys=True)
         return usual_parts_text(job, image_sha256=image.content, audio_sha256=sound.content)
+
+    def plain_parts_texts(
+        self, images: Sequence[str], sounds: Sequence[str], prompts: Sequence[str], modes: Sequence[Mode]
+    ) -> list[str | None]:
+        """The same of many jobs that have nothing else: no watermark, no `fit`. None for those whose media are made to
+        fit, or can't be used. The media are looked at, each file once."""
+        for reference in dict.fromkeys(images):
+            self._images.ask(reference)
+        for reference in dict.fromkeys(sounds):
+            self._sounds.ask(reference)
+        of_image = {one: self._plain(self._images, one, image_part) for one in dict.fromkeys(images)}
+        of_sound = {one: self._plain(self._sounds, one, sound_part) for one in dict.fromkeys(sounds)}
+        return [
+            plain_parts_text(image, sound, prompt, mode) if image and sound else None
+            for image, sound, prompt, mode in zip(
+                map(of_image.__getitem__, images),
+                map(of_sound.__getitem__, sounds),
+                prompts,
+                modes,
+                strict=True,
+            )
+        ]
+
+    def _plain(
+        self, desk: Desk[Facts, Recipe], reference: str, part: Callable[[str, str | None], str]
+    ) -> str | None:
+        checked = desk.checked(reference, _USUAL_FIT)
+        return part(reference, checked.content) if checked.recipe is None and not checked.objections else None
 
     def _checked(self, job: Job) -> tuple[Checked[ImageFacts, ImageRecipe], Checked[AudioFacts, AudioRecipe]]:
         return self._images.checked(job.image, job.fit), self._sounds.checked(job.sound_file, job.fit)

@@ -7,6 +7,8 @@ service deducted. A deduction that the service does not report keeps its reserva
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
 from manifest_runner.errors import BudgetReached
@@ -18,15 +20,22 @@ class Budget:
     (`spent_before` of it is spent).
 
     Reservations of attempts that earlier runs left in flight are part of `committed`, and named in `in_flight`
-    so that they are settled like this run's own. So are those of calls that may still turn out to have arrived.
+    so that they are settled like this run's own. So are those of calls that may still turn out to have arrived; of
+    these, nothing becomes of the `dormant` ones before their jobs have their turn.
     """
 
     def __init__(
-        self, limit: Units | None, committed: Units, in_flight: dict[str, Units] | None = None
+        self,
+        limit: Units | None,
+        committed: Units,
+        in_flight: dict[str, Units] | None = None,
+        dormant: Collection[str] = (),
     ) -> None:
         self.limit = limit
         self._reserved: dict[str, Units] = dict(in_flight or {})
         self._spent = self.spent_before = committed - sum(self._reserved.values(), Decimal(0))
+        self._dormant = set(dormant)
+        self._closed = False
         self._changed = asyncio.Event()
 
     @property
@@ -41,18 +50,22 @@ class Budget:
     async def reserve(self, external_task_id: str, units: Units) -> None:
         """Set `units` aside for this job, waiting while reservations of others may still turn out lower.
 
-        Raises BudgetReached when nothing is in flight any more and it still doesn't fit.
+        Raises BudgetReached when nothing is in flight any more and it still doesn't fit. Jobs reserve in turn: of the
+        dormant ones nothing is to be hoped for meanwhile.
         """
-        await self.room_for(external_task_id, units)
-        self._reserved[external_task_id] = units
+        await self._room(external_task_id, units, idle=self._dormant)
+        self.hold(external_task_id, units)
 
     async def room_for(self, external_task_id: str, units: Units) -> None:
         """Wait until `units` would fit, without setting them aside. Raises BudgetReached like `reserve`.
 
         For what comes before a create call and would be in vain: a paid speech, a long encoding.
         """
+        await self._room(external_task_id, units, idle=frozenset())
+
+    async def _room(self, external_task_id: str, units: Units, *, idle: AbstractSet[str]) -> None:
         while self.limit is not None and self._beside(external_task_id) + units > self.limit:
-            if not self._reserved.keys() - {external_task_id}:
+            if self._closed or not self._reserved.keys() - idle - {external_task_id}:
                 raise BudgetReached(
                     f"The budget of {units_text(self.limit)} units is reached: {units_text(self.committed)} are spent "
                     f"or held back, and job {external_task_id} may need {units_text(units)} more.",
@@ -61,6 +74,11 @@ class Budget:
             self._changed.clear()
             await self._changed.wait()
 
+    def close(self) -> None:
+        """Nothing more is sent: nobody need wait any longer."""
+        self._closed = True
+        self._changed.set()
+
     def _beside(self, external_task_id: str) -> Units:
         """What is committed to everything but this job."""
         return self.committed - self._reserved.get(external_task_id, Decimal(0))
@@ -68,9 +86,11 @@ class Budget:
     def hold(self, external_task_id: str, units: Units) -> None:
         """Set aside what is owed already, budget or not: the service has the task."""
         self._reserved[external_task_id] = units
+        self._dormant.discard(external_task_id)
 
     def settle(self, external_task_id: str, deducted: Units | None) -> None:
         """The attempt ended: count what was deducted, or the whole reservation where no figure came."""
+        self._dormant.discard(external_task_id)
         reserved = self._reserved.pop(external_task_id, Decimal(0))
         self._spent += reserved if deducted is None else deducted
         self._changed.set()

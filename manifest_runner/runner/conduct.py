@@ -72,6 +72,7 @@ class Conductor:
         self._budget = budget
         self._shelter = shelter
         self._stop = stop
+        stop.when_no_more = budget.close
         self._ahead = ahead or Ahead()
         self._turn = asyncio.Lock()
         self._guard = Guard(ledger, stop)
@@ -130,7 +131,7 @@ class Conductor:
             return
         held, slot = await self._ahead.room_for(expected_bytes(step.job, step.media) if step.job else 0), None
         try:
-            prepared = await self._prepare(step)
+            prepared = await self._prepare(step) if self._stop.may_send() else None
             if prepared is not None:
                 held.is_really(prepared.request.held_bytes)
                 slot = await self._slot_for(prepared)
@@ -281,6 +282,7 @@ class Conductor:
     async def _wind_up(self, *others: asyncio.Task[Any]) -> None:
         """Cancel what waits; let paid calls that are under way be answered and recorded."""
         self._slots.close()
+        self._preparer.close()
         everything = [*self._sending.cancel(), *self._fetching.cancel(), *others]
         for task in others:
             task.cancel()

@@ -64,6 +64,8 @@ async def open_door(app: ASGIApp, address: Address) -> AsyncIterator[Address]:
     )
     config.load()
     state = ServerState()
+    # One that never reads its answers would hold its place for ever: each connection ends with its answer.
+    state.default_headers = [(b"connection", b"close")]
 
     def connection() -> asyncio.Protocol:
         return _Connection(config=config, server_state=state, app_state={})
@@ -140,6 +142,10 @@ class _Connection(H11Protocol):
         self._heard = self.loop.time()
         super().data_received(data)
         self._keep_time()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._keep_time()  # of a request that has begun to arrive behind the one that was answered
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()

@@ -23,11 +23,15 @@ def budget_of(manifest: Manifest, plan: Plan, ledger: Ledger) -> Budget:
     in_flight = ledger.read(flight.units_in_flight, campaign)
     late = ledger.read(flight.units_that_may_be_owed, campaign)
     held: dict[str, Units] = {}
+    dormant: set[str] = set()
     if late:  # else nobody has to go through what is sent
         for step in plan.steps(Action.SEND, Action.RESOLVE):
             if step.external_task_id in late:
                 held[step.external_task_id] = late[step.external_task_id]
-    return Budget(manifest.budget_units, spent.committed + sum(late.values(), Decimal(0)), in_flight | held)
+                if step.action is Action.SEND:
+                    dormant.add(step.external_task_id)
+    committed = spent.committed + sum(late.values(), Decimal(0))
+    return Budget(manifest.budget_units, committed, in_flight | held, dormant)
 
 
 def refuse_other_key(plan: Plan, ledger: Ledger, campaign: str, key_id: str) -> None:
@@ -50,12 +54,5 @@ def refuse_other_key(plan: Plan, ledger: Ledger, campaign: str, key_id: str) -> 
 def _asks_for_what_was_sent(step: Step) -> bool:
     if step.action is Action.SEND and step.record is not None and step.attempt is not None:
         expired = step.record.state is JobState.EXPIRED  # it is asked for its result once more
-        return expired or _may_have_arrived(step)
+        return expired or step.may_have_arrived
     return step.action in UNDER_WAY and not step.here
-
-
-def _may_have_arrived(step: Step) -> bool:
-    """Whether an earlier run gave a call up that no refusal has settled: the service is asked before it is sent."""
-    record = step.record
-    pending = record is not None and record.state is JobState.PENDING
-    return record is not None and pending and record.attempt is not None and record.attempt.code is None

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TextIO
 
@@ -82,6 +83,8 @@ class Pen:
     def _break(self, why: str) -> None:
         if not self.broken:
             self.broken = True
-            print(  # noqa: T201 - said by whoever writes, to the person who runs it
-                f"{self._what} can't be written any more ({why}). The run goes on without.", file=sys.stderr
-            )
+            with suppress(OSError, ValueError):  # nobody is there to be told
+                print(  # noqa: T201 - said by whoever writes, to the person who runs it
+                    f"{self._what} can't be written any more ({why}). The run goes on without.",
+                    file=sys.stderr,
+                )

@@ -29,7 +29,7 @@ _TURN = {
     Action.HOLD: 4,
     Action.SKIP: 5,
 }
-_NEW, _MISSING, _ALTERED = 1, 2, 4  # what was seen of a row when it was planned
+_NEW, _MISSING, _ALTERED, _LATE = 1, 2, 4, 8  # what was seen of a row when it was planned
 
 
 class Plan:
@@ -77,7 +77,10 @@ class Plan:
             self.skip()
             return
         seen = (
-            (_NEW if step.record is None else 0) | (_MISSING if missing else 0) | (_ALTERED if altered else 0)
+            (_NEW if step.record is None else 0)
+            | (_MISSING if missing else 0)
+            | (_ALTERED if altered else 0)
+            | (_LATE if step.may_have_arrived else 0)
         )
         self._add(step, position, seen)
 
@@ -249,6 +252,8 @@ class _Rows:
         if self._order is None:
             order = sorted(range(len(self.places)), key=self._keys.__getitem__)
             order.sort(key=self._priorities.__getitem__, reverse=True)
+            # What an earlier call may have paid for already is asked about before the rest is sent.
+            order.sort(key=lambda row: not self.seen[row] & _LATE)
             order.sort(key=[_TURN[_ACTIONS[number]] for number in self.actions].__getitem__)
             self._order = array("q", order)
         return iter(self._order)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -126,6 +128,12 @@ class Preparer:
         self._encoder = encoder
         self._timeouts = timeouts
         self._rates = rates
+        # Threads of its own: names are resolved in the loop's, and a connection must not wait for pictures.
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "prepare")
+
+    def close(self) -> None:
+        """What has not begun is not begun any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def look_around(self) -> None:
         """Take the census, where there is one to take. Jobs may be made ready meanwhile, and after it with less ado."""
@@ -156,7 +164,8 @@ class Preparer:
             _refuse_too_short(seconds)
         make = partial(self._request, job, media, free.identity, audio_id)
         reads_files = expected_bytes(job, media) > 0
-        request, fitted = await asyncio.to_thread(make) if reads_files else make()
+        loop = asyncio.get_running_loop()
+        request, fitted = await loop.run_in_executor(self._threads, make) if reads_files else make()
         return Prepared(
             step=step,
             job=job,

@@ -46,6 +46,12 @@ class Step:
         """The attempt that the step is about."""
         return self.paid or (self.record.attempt if self.record else None)
 
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether an earlier run gave a call up that no refusal has settled: the service is asked before it is sent."""
+        pending = self.record is not None and self.record.state is JobState.PENDING
+        return pending and self.attempt is not None and self.attempt.code is None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from manifest_runner.errors import (
     AccountPaused,
@@ -21,9 +22,11 @@ class Stop:
         self._event = asyncio.Event()
         self.reason: ManifestRunnerError | None = None  # the run ends now
         self.no_more: ManifestRunnerError | None = None  # what was sent is still brought home
+        self.when_no_more: Callable[[], None] = lambda: None  # called when the second comes up
 
     def send_no_more(self, reason: ManifestRunnerError) -> None:
         self.no_more = self.no_more or reason
+        self.when_no_more()
 
     def now(self, reason: ManifestRunnerError) -> None:
         if self.reason is None:

@@ -10,12 +10,12 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from manifest_runner.errors import ManifestError
 from manifest_runner.ledger import JobRecord, Ledger, enrolment, queries
 from manifest_runner.ledger.connection import sqlite_errors
-from manifest_runner.manifest import same_file_key
+from manifest_runner.manifest import Jobs, Sketch, same_file_key
 from manifest_runner.media import DEFAULT_RATES, Preflight
 from manifest_runner.models import Job, JobState, Manifest, Problem, Rates, utc_now
 from manifest_runner.runner.decide import Action, Retry
@@ -26,6 +26,20 @@ from manifest_runner.runner.step import Step, Terms, is_open, orphan_of, step_of
 T = TypeVar("T")
 
 _AT_REST = (Action.SKIP, Action.HOLD)
+
+
+class Way(Protocol):
+    """What happens to the manifest's rows while they are surveyed: a pass over them takes time."""
+
+    def over(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """Each job comes out when it is done with."""
+        ...
+
+    def note(self, sketch: Sketch, done: int) -> None:
+        """Rows whose media have been looked at. So many are seen to be done, without being made into jobs."""
+        ...
+
+
 _ENROLLED_AT_ONCE = 2_000
 
 
@@ -38,19 +52,18 @@ def survey(
     retry: Collection[Retry] = (),
     retry_ids: Collection[str] = (),
     rates: Rates = DEFAULT_RATES,
-    jobs: Iterable[Job] | None = None,
+    way: Way | None = None,
     any_media: bool = False,
 ) -> Plan:
     """The plan for this manifest, given the ledger (None when there is none yet) and the output folder. Its steps
     are made later: the connection stays in use.
 
-    `jobs` are the manifest's, where something else happens to each on its way, such as a look at its media: a pass
-    over them takes time. Raises ManifestError for jobs that can't be sent as they are: their media (unless `any_media`
-    will do), or an id that another campaign has.
+    `way`: what else happens to each job on its way, such as a look at its media. Raises ManifestError for jobs that
+    can't be sent as they are: their media (unless `any_media` will do), or an id that another campaign has.
     """
     terms = Terms(rates=rates, now=utc_now(), retry=retry, retry_ids=frozenset(retry_ids))
     surveyor = _Surveyor(manifest, preflight, connection, folder, terms)
-    surveyor.look(manifest.jobs if jobs is None else jobs)
+    surveyor.look(manifest.jobs, way)
     problems = surveyor.problems
     if not any_media:
         problems += [one for one in preflight.problems if one.job in surveyor.bad_media]
@@ -121,25 +134,65 @@ class _Surveyor:
         self._owners: dict[str, str] | None = None
         self._listed = 0  # of the jobs on the ledger's list, those that the manifest names
 
-    def look(self, all_jobs: Iterable[Job]) -> None:
+    def look(self, jobs: Sequence[Job], way: Way | None) -> None:
         under_way = dict.fromkeys(self._read(queries.perhaps_under_way, self._campaign) or ())
         listed = self._read(queries.listed, self._campaign) or 0
-        jobs, position = iter(all_jobs), 0
-        while chunk := list(islice(jobs, queries.CHUNK)):
-            self._take(position, chunk)
-            position += len(chunk)
-            if under_way:
-                for job in chunk:
-                    under_way.pop(job.external_task_id, None)
+        for start in range(0, len(jobs), queries.CHUNK):
+            all_places = range(start, min(start + queries.CHUNK, len(jobs)))
+            places: Sequence[int] = all_places
+            if isinstance(jobs, Jobs) and self._connection is not None:
+                places = self._not_done(jobs, all_places, way)
+            some = _at(jobs, places)
+            if chunk := list(way.over(some) if way else some):
+                self._take(places, chunk)
+            for job in chunk if under_way else ():
+                under_way.pop(job.external_task_id, None)
         self.plan.withdraws = self._listed < listed
         self._take_orphans(list(under_way))
 
-    def _take(self, position: int, chunk: Sequence[Job]) -> None:
+    def _not_done(self, jobs: Jobs, places: range, way: Way | None) -> Sequence[int]:
+        """The places of a few hundred rows of a sheet, without those that are surely done as they ask for: they are
+        not even made into jobs."""
+        sketches = jobs.sketches(places)
+        if sketches is None:
+            return places
+        left: list[int] = []
+        for sketch in sketches:
+            briefs = self._read(queries.briefs, sketch.ids) or {}
+            if not any(brief.state == JobState.DONE for brief in briefs.values()):
+                left += sketch.numbers
+                continue
+            texts = self._preflight.plain_parts_texts(
+                sketch.images, sketch.sounds, sketch.prompts, sketch.modes
+            )
+            left_before = len(left)
+            for place, key, parts in zip(sketch.numbers, sketch.ids, texts, strict=True):
+                if (brief := briefs.get(key)) is None or not self._surely_done(brief, parts):
+                    left.append(place)
+                else:
+                    self._listed += brief.listed
+            if way:
+                way.note(sketch, len(sketch.ids) - (len(left) - left_before))
+        self.plan.skip(len(places) - len(left))
+        return sorted(left)
+
+    def _surely_done(self, brief: queries.Brief, parts: str | None) -> bool:
+        """By the parts of what it was made from, as whoever decides compares them. They may be written in another way
+        and still be equal: then it is looked at more closely."""
+        return (
+            brief.state == JobState.DONE
+            and brief.campaign == self._campaign
+            and parts is not None
+            and brief.parts == parts
+            and self._folder.state(brief) is FileState.THERE
+        )
+
+    def _take(self, places: Sequence[int], chunk: Sequence[Job]) -> None:
         """A few hundred rows: those that are done at a glance, the others with their records."""
         briefs = self._read(queries.briefs, [job.external_task_id for job in chunk]) or {}
         others: list[tuple[int, Job]] = []
         known: dict[str, FileState] = {}
-        for place, job in enumerate(chunk, start=position):
+        for place, job in zip(places, chunk, strict=True):
             if job.captions:
                 self.plan.captioned.append(place)
             brief = briefs.get(job.external_task_id)
@@ -149,9 +202,8 @@ class _Surveyor:
                     self.problems.append(_claimed(job, brief.campaign))
             else:
                 self._listed += brief.listed
-                state = self._folder.state(brief)
-                if state is not FileState.THERE or not self._is_done(job, brief):
-                    known[job.external_task_id] = state
+                if not self._surely_done(brief, self._preflight.parts_text_of(job)):
+                    known[job.external_task_id] = self._folder.state(brief)
                     others.append((place, job))
         self.plan.skip(len(chunk) - len(others))
         if others:
@@ -167,14 +219,6 @@ class _Surveyor:
             if key in attempts:
                 self.problems.append(_is_an_attempt(job, attempts[key]))
             self._decide(place, job, records.get(key), known.get(key, FileState.THERE))
-
-    def _is_done(self, job: Job, brief: queries.Brief) -> bool:
-        """Whether it is done, and surely what its row asks for: then nothing else matters.
-
-        By the parts, as whoever decides compares them. They may be written in another way and still be equal: then it
-        is looked at more closely.
-        """
-        return brief.state == JobState.DONE and brief.parts == self._preflight.parts_text_of(job)
 
     def _decide(self, place: int, job: Job, record: JobRecord | None, file: FileState) -> None:
         missing, altered = file is FileState.MISSING, file is FileState.ALTERED
@@ -236,6 +280,12 @@ def _records(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Jo
     """Read while the plan is carried out, long after the survey."""
     with sqlite_errors(queries.file_of(connection)):
         return queries.jobs_of(connection, ids)
+
+
+def _at(jobs: Sequence[Job], places: Sequence[int]) -> Iterable[Job]:
+    if isinstance(jobs, Jobs):
+        return jobs.at([jobs.numbers[place] for place in places])
+    return (jobs[place] for place in places)
 
 
 def _claimed(job: Job, campaign: str) -> Problem:

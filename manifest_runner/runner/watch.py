@@ -27,6 +27,7 @@ LONGEST_STRETCHED = 45.0  # seconds; a census of the account goes stale after 60
 EARLY_HINTS = 256  # kept of tasks that are not watched yet: a callback can overtake the create call's answer
 EARLY_SECONDS = 10.0
 UNKNOWN_SIZE = Size()
+RETRIED_AFTER = 1.0  # seconds after a list call that failed, for the census's sake
 GIVE_UP_AFTER = 900.0  # seconds of nothing but failing calls
 
 Seen = Callable[[TaskPage, int, float], None]
@@ -61,6 +62,7 @@ class Watcher:
         self._count = 0  # of tasks watched so far
         self._listed_up_to = 0  # what the count was at the last look at the list
         self._listed_at = 0.0  # event loop's clock
+        self._list_tried_at = 0.0  # the same, of the last that was asked for, answered or not
         self._looked_at = 0.0
         self._times = RenderTimes()
         self._strangers = 0.0  # entries of others for each of ours in a page, lately
@@ -163,7 +165,9 @@ class Watcher:
         due = self._looked_at + self._interval() if self._watched else inf
         if self._keep_up():
             unlisted = self._count - self._listed_up_to
-            due = min(due, self._listed_at + (0.0 if unlisted >= MOST_UNLISTED else LONGEST_STRETCHED))
+            stale = self._listed_at + (0.0 if unlisted >= MOST_UNLISTED else LONGEST_STRETCHED)
+            failed = self._list_tried_at > self._listed_at
+            due = min(due, max(stale, self._list_tried_at + RETRIED_AFTER) if failed else stale)
         return due
 
     def _interval(self) -> float:
@@ -214,6 +218,7 @@ class Watcher:
     async def _look_at_list(self, due: list[Watched], now: float) -> list[Watched]:
         """What the first page shows, and further ones while many are behind it. Gives back what was not shown."""
         size, count, unseen = self._page_size(due), self._count, due
+        self._list_tried_at = now
         for number in range(1, MOST_PAGES + 1):
             try:
                 page = await self._client.list_tasks(page=number, page_size=size)
@@ -276,10 +281,11 @@ class Watcher:
     def _saw(self, watched: Watched, task: Task, now: float, *, listed: bool = False) -> bool:
         """Whether what the service says of it is something new to record."""
         watched.looked = now
+        if watched.over.done():
+            return False  # what was asked before it ended, and answered after
         if task.status.ended:
-            if not watched.over.done():
-                watched.over.set_result(task)
-                self._learn(watched, task, now, listed=listed)
+            watched.over.set_result(task)
+            self._learn(watched, task, now, listed=listed)
             return False
         unknown = task.status is ServiceStatus.UNKNOWN
         return task.status is not watched.status or (unknown and task.status_text != watched.status_text)

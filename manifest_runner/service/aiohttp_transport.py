@@ -21,6 +21,9 @@ from contextlib import contextmanager
 
 import aiohttp
 import httpx
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
@@ -59,7 +62,7 @@ class CarefulTransport(AiohttpTransport):
             headers=response.raw_headers,
             stream=_Body(response, limits.get("read")),
             request=request,
-            extensions={"http_version": b"HTTP/1.1", "reason_phrase": (response.reason or "").encode()},
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": _phrase_of(response)},
         )
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -71,7 +74,7 @@ class CarefulTransport(AiohttpTransport):
             connector = aiohttp.TCPConnector(ssl=tls, limit=most, force_close=True)
         else:
             kept = self.limits.keepalive_expiry or _KEPT_SECONDS
-            connector = aiohttp.TCPConnector(ssl=tls, limit=most, keepalive_timeout=kept)
+            connector = _Connector(ssl=tls, limit=most, keepalive_timeout=kept)
         return aiohttp.ClientSession(
             connector=connector,
             middlewares=[_once],
@@ -79,6 +82,27 @@ class CarefulTransport(AiohttpTransport):
             auto_decompress=False,
             trust_env=False,
         )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives out a kept connection only when nothing has come on it meanwhile.
+
+    A gateway's late or doubled answer would be taken for that to the next request, and each one after it for the next
+    but one: another video under a job's name, or a "not there" of a task that is there. Aiohttp asks a kept connection
+    only whether it is still open (read in 3.14.5: `_get` is private, hence the bound on its version).
+    """
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        while (found := await super()._get(key, traces)) is not None:
+            if found.protocol is None or not found.protocol.should_close:
+                return found
+            found.close()
+        return None
+
+
+def _phrase_of(response: aiohttp.ClientResponse) -> bytes:
+    """As it was sent: a gateway's own words may be in any encoding."""
+    return (response.reason or "").encode("utf-8", "surrogateescape")
 
 
 class _Body(httpx.AsyncByteStream):

@@ -25,8 +25,9 @@ import httpx
 from manifest_runner.errors import RequestPhase, TransportFault
 from manifest_runner.service.cleaning import message_from
 
-TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
-"""What can come out of a call. OSError has TimeoutError (our own whole-call bound) and ssl.SSLError in it."""
+TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError)
+"""What can come out of a call. OSError has TimeoutError (our own whole-call bound) and ssl.SSLError in it; ValueError
+is what httpx makes of some addresses in a redirect that it only reads (`https://xn--0/`, `https://[`)."""
 
 _NEVER_SENT = (
     httpx.ConnectError,

@@ -273,3 +273,12 @@ def test_an_answer_for_an_attempt_that_is_not_there(steps, step):
     with pytest.raises(IllegalTransition, match="no attempt 'a'"):
         steps.accept(attempt)
     assert steps.state("a") is JobState.SUBMITTING
+
+
+def test_a_status_that_is_told_after_the_end_changes_nothing(connection, steps):
+    steps.enrol("a")
+    steps.run("a")
+    writes.status_seen(connection, "a", ServiceStatus.PROCESSING, "at it")
+    attempt = steps.record("a").attempt
+    assert attempt is not None
+    assert attempt.service_status is ServiceStatus.SUCCEED

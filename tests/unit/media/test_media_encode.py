@@ -254,3 +254,13 @@ def test_a_file_that_grew_too_large_is_not_read_whole(folder: Path):
         file.truncate(6_000_000)
     with pytest.raises(MediaError, match=r"'a\.wav' has more than 5\.0 MB"):
         sound(Encoder(folder), media)
+
+
+def test_what_is_remembered_twice_is_counted_once():
+    memory: encode._Memory[encode._Plain] = encode._Memory(most_bytes=10)
+    for _ in range(5):
+        memory._keep("a", encode._Plain(b"12345678", "hash"))
+    memory._keep("b", encode._Plain(b"1", "hash"))
+    assert list(memory._made) == ["a", "b"]
+    memory._keep("c", encode._Plain(b"12345678901", "hash"))
+    assert not memory._made

@@ -86,3 +86,27 @@ async def test_reached_though_something_is_held_back_for_the_job_itself():
     budget = Budget(Decimal("10"), Decimal("5"), {"a": Decimal("5")})
     with pytest.raises(BudgetReached):
         await budget.reserve("a", Decimal("11"))
+
+
+async def test_nothing_is_hoped_of_a_reservation_whose_job_waits_for_its_own_turn():
+    budget = Budget(Decimal("10"), Decimal("8"), {"late": Decimal("8")}, dormant={"late"})
+    with pytest.raises(BudgetReached):
+        await budget.reserve("a", Decimal("4"))
+    asking = asyncio.create_task(
+        budget.room_for("a", Decimal("4"))
+    )  # beside it: the late one may yet be let go
+    await asyncio.sleep(0)
+    assert not asking.done()
+    await budget.reserve("late", Decimal("8"))
+    budget.settle("late", Decimal("1"))
+    await asking
+    assert budget.committed == 1
+
+
+async def test_when_nothing_more_is_sent_nobody_waits_any_longer():
+    budget = Budget(Decimal("10"), Decimal("8"), {"b": Decimal("8")})
+    asking = asyncio.create_task(budget.room_for("a", Decimal("4")))
+    await asyncio.sleep(0)
+    budget.close()
+    with pytest.raises(BudgetReached):
+        await asking

@@ -554,6 +554,20 @@ async def test_a_deduction_that_is_not_reported_counts_as_the_worst_case(campaig
     assert campaign.service.posts == ["a", "b"]
 
 
+async def test_a_call_that_may_have_arrived_is_settled_before_the_budget_ends_the_run(campaign):
+    """However many jobs are longer: all of them wait for units that only this one can give back."""
+    campaign.create_seconds = 0.05
+    campaign.service.creates["z"] += ["lost"] * 3
+    ran = await campaign.run(with_files("z"))
+    assert campaign.states() == {"z": PENDING}
+    campaign.budget = "0.9"
+    async with asyncio.timeout(20):
+        ran = await campaign.run(*[with_files(f"a{number}") for number in range(20)], with_files("z"))
+    assert campaign.states()["z"] is DONE
+    assert isinstance(ran.outcome.stopped, BudgetReached)
+    assert ran.exit_code == 5
+
+
 async def test_a_task_that_is_given_up_still_counts_against_the_budget(campaign, in_order):
     campaign.budget, campaign.task_timeout = "1.5", 0.2
     campaign.service.held = {"a"}

@@ -323,3 +323,11 @@ def test_what_a_url_leads_to_today_is_likely_and_the_worst_is_held_back():
     (step,) = make_plan([job()], {"welcome": seen}, {}, rates=DEFAULT_RATES)
     assert step.estimate is not None
     assert (step.estimate.expected, step.estimate.high) == (Decimal("1.2"), Decimal(120))
+
+
+def test_what_may_have_arrived_is_asked_about_before_longer_jobs_are_sent():
+    """Its units are held back: others may wait for them."""
+    jobs = [job("long"), job("late"), job("longer")]
+    media = {"long": facts(seconds="60"), "late": facts(), "longer": facts(seconds="90")}
+    plan = planned(jobs, media, {"late": record(JobState.PENDING, "late")})
+    assert [step.external_task_id for step in plan.steps(Action.SEND)] == ["late", "longer", "long"]

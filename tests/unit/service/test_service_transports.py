@@ -441,3 +441,56 @@ def proxyless(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_ones() -> None:
+    answered = 0
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answered
+        while asked := await reader.readuntil(b"\r\n\r\n"):
+            name = asked.split(b" ")[1].decode().rsplit("/", 1)[1]
+            there = name.startswith("there")
+            said = {"code": 0, "data": task(name[-2:], name)} if there else {"code": 1203}
+            body = json.dumps(said).encode()
+            writer.write(head(200 if there else 404, {"Content-Length": str(len(body))}) + body)
+            answered += 1
+            if answered == 1:  # a gateway's own, late
+                await asyncio.sleep(0.05)
+                writer.write(b"HTTP/1.1 504 Gateway Time-out\r\nContent-Length: 2\r\n\r\n{}")
+            await writer.drain()
+
+    found = []
+    async with Rude(behave) as server, AvatarClient(server.base_url, PAIR) as client:
+        for name in ("there-10", "absent-1", "there-20", "there-30"):
+            got = await client.get(name)
+            found.append(got and got.external_task_id)
+            await asyncio.sleep(0.15)
+    assert found == ["there-10", None, "there-20", "there-30"]
+
+
+@pytest.mark.parametrize("reason", ["\u7f51\u5173\u9519\u8bef".encode("gbk"), b"\xff\xfe"])
+async def test_a_gateways_words_in_any_encoding_are_none_of_ours(reason: bytes) -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 502 " + reason + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+
+    async with Rude(behave) as server, AvatarClient(server.base_url, PAIR) as client:
+        with pytest.raises((GarbledReply, TransportFault)):
+            await client.get("a")
+
+
+@pytest.mark.parametrize("location", ["https://xn--0/", "//xn--a-ecp.ru../", ":https://["])
+async def test_a_redirect_to_nonsense_proves_nothing(location: str) -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+    async with Rude(behave) as server:
+        error = await outcome(server.base_url, request=SMALL)
+    assert isinstance(error, GarbledReply) or error.phase is MAYBE_SENT
+
+
+SMALL = CreateRequest(external_task_id="job-1", image=b"x", sound_file=b"y")
