@@ -22,7 +22,7 @@ from manifest_runner.cli.events import STANDARD_OUTPUT, events_out, log_json_opt
 from manifest_runner.cli.listening import Callbacks, callbacks_of, listening_options
 from manifest_runner.cli.noticing import Noticed, warning_lines
 from manifest_runner.cli.service import account_of, environment, is_elsewhere, open_service
-from manifest_runner.cli.telling import altered, expectations, tell, telling_events
+from manifest_runner.cli.telling import altered, meter_of, tell, telling_events
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import Interrupted, LedgerError, ManifestRunnerError
 from manifest_runner.models import units_text
@@ -263,7 +263,7 @@ async def _with_progress(
     from manifest_runner.runner.progress import Progress
     from manifest_runner.runner.run import carry_out
 
-    progress = Progress(ledger, campaign.manifest.campaign, how.gauges, **expectations(campaign, plan))
+    progress = Progress(meter_of(campaign, plan, ledger, how.gauges))
     showing = [asyncio.create_task(progress.run())]
     if log is not None:
         showing.append(asyncio.create_task(log.run()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -46,7 +47,11 @@ def events_out(where: str | None) -> Iterator[TextIO | None]:
                 raise UsageError(
                     f"{path} holds something else than events of --log-json.", mend="Name another file."
                 )
+            cut_off = path.is_file() and _is_cut_off(path)
             out = path.open("a", encoding="utf-8")
+            if cut_off:
+                out.write("\n")
+                out.flush()
         except OSError as error:
             raise UsageError(
                 f"The events can't be written to {path}: {error.strerror or error}.",
@@ -54,6 +59,15 @@ def events_out(where: str | None) -> Iterator[TextIO | None]:
             ) from error
         with out:
             yield out
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether its last line has no end, as after a kill: what comes next would be read as part of it."""
+    with path.open("rb") as file:
+        if not file.seek(0, SEEK_END):
+            return False
+        file.seek(-1, SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def _is_ours(path: Path) -> bool:

@@ -6,19 +6,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, TextIO, TypedDict
+from typing import TYPE_CHECKING, TextIO
 
 from manifest_runner.cli.campaign import Campaign
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestRunnerError, NeedsPerson
-from manifest_runner.models import JobState, Units
+from manifest_runner.models import JobState
 
 if TYPE_CHECKING:
     from manifest_runner.ledger import Ledger
     from manifest_runner.runner.conduct import Outcome
     from manifest_runner.runner.gauges import Gauges
     from manifest_runner.runner.log_json import JsonLog
+    from manifest_runner.runner.meter import Meter
     from manifest_runner.runner.plan import Plan
 
 
@@ -81,20 +81,18 @@ def altered(plan: Plan) -> list[str]:
     ]
 
 
-class Expectations(TypedDict):
-    """What a run means to send, for whoever shows how far it is."""
+def meter_of(campaign: Campaign, plan: Plan, ledger: Ledger, gauges: Gauges) -> Meter:
+    """For one who shows how far a run is; each has to have one of its own."""
+    from manifest_runner.runner.meter import Meter
 
-    expected_units: Units
-    expected_seconds: Decimal | None
-    budget: Units | None
-
-
-def expectations(campaign: Campaign, plan: Plan) -> Expectations:
-    return {
-        "expected_units": plan.expected,
-        "expected_seconds": plan.seconds,
-        "budget": campaign.manifest.budget_units,
-    }
+    return Meter(
+        ledger,
+        campaign.manifest.campaign,
+        gauges,
+        expected_units=plan.expected,
+        expected_seconds=plan.seconds,
+        budget=campaign.manifest.budget_units,
+    )
 
 
 @dataclass(slots=True)
@@ -112,10 +110,7 @@ def telling_events(
     """The log begins with the run; with its end the exit code is told, whatever ended it."""
     from manifest_runner.runner.log_json import JsonLog
 
-    expected = expectations(campaign, plan)
-    log = (
-        JsonLog(ledger, campaign.manifest.campaign, out, gauges, **expected, service=account) if out else None
-    )
+    log = JsonLog(meter_of(campaign, plan, ledger, gauges), out, service=account) if out else None
     telling = Telling(log)
     try:
         yield telling

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from manifest_runner.errors import LedgerError
+from manifest_runner.ledger.records import as_runs_write_it
 from manifest_runner.models import utc_from, utc_now, utc_text
 
 NEWEST = 1000  # changes that a report shows: a year of them would be longer than its jobs
@@ -76,16 +76,12 @@ def limit_span(connection: sqlite3.Connection, campaign: str) -> LimitSpan | Non
     return LimitSpan(lowest=row["lowest"], highest=row["highest"], lowered=row["lowered"])
 
 
+@as_runs_write_it
 def _record(row: sqlite3.Row) -> LimitRecord:
-    try:
-        return LimitRecord(
-            seq=row["seq"],
-            at=utc_from(row["at"]),
-            limit=row["slots_limit"],
-            used=row["slots_used"],
-            why=row["why"],
-        )
-    except (ValueError, TypeError) as error:
-        raise LedgerError(
-            f"The ledger holds a value that no run writes ({error}).", mend="Restore it from a backup."
-        ) from error
+    return LimitRecord(
+        seq=row["seq"],
+        at=utc_from(row["at"]),
+        limit=row["slots_limit"],
+        used=row["slots_used"],
+        why=row["why"],
+    )

@@ -20,7 +20,7 @@ R = TypeVar("R")
 _DECODER = json.JSONDecoder()
 
 
-def _as_runs_write_it(build: Callable[P, R]) -> Callable[P, R]:
+def as_runs_write_it(build: Callable[P, R]) -> Callable[P, R]:
     """Values that no run writes are told as what they are: a file that was changed, and no bug of ours."""
 
     @wraps(build)
@@ -69,7 +69,7 @@ class AttemptRecord:
     fitted: Mapping[str, str] = field(default_factory=dict)  # what was done to its media, by the field's name
 
     @classmethod
-    @_as_runs_write_it
+    @as_runs_write_it
     def from_row(cls, row: sqlite3.Row) -> AttemptRecord:
         return cls(
             attempt_id=row["attempt_id"],
@@ -93,8 +93,8 @@ class AttemptRecord:
             code=row["code"],
             request_id=row["request_id"],
             ended_at=_moment(row["ended_at"]),
-            video_seconds=_decimal(row["video_seconds"]),
-            units_deducted=_decimal(row["units_deducted"]),
+            video_seconds=decimal_from(row["video_seconds"]),
+            units_deducted=decimal_from(row["units_deducted"]),
         )
 
 
@@ -135,7 +135,7 @@ class JobRecord:
         return next(named, self.attempts[-1] if self.attempts else None)
 
     @classmethod
-    @_as_runs_write_it
+    @as_runs_write_it
     def from_row(cls, row: sqlite3.Row, attempts: Sequence[AttemptRecord] = ()) -> JobRecord:
         return cls(
             external_task_id=row["external_task_id"],
@@ -147,7 +147,7 @@ class JobRecord:
             output=row["output"],
             tags=tuple(_parsed(row["tags"])),
             vars=_parsed(row["vars"]),
-            units_estimated=_decimal(row["units_estimated"]),
+            units_estimated=decimal_from(row["units_estimated"]),
             queued_at=utc_from(row["queued_at"]),
             why=row["why"],
             file=row["file"],
@@ -179,7 +179,7 @@ class EventRecord:
     request_id: str | None
 
     @classmethod
-    @_as_runs_write_it
+    @as_runs_write_it
     def from_row(cls, row: sqlite3.Row) -> EventRecord:
         return cls(
             seq=row["seq"],
@@ -221,7 +221,7 @@ class SpeechRecord:
         return (self.calls_lost + self.figureless) * self.call_units
 
     @classmethod
-    @_as_runs_write_it
+    @as_runs_write_it
     def from_row(cls, row: sqlite3.Row) -> SpeechRecord:
         return cls(
             key=row["key"],
@@ -229,9 +229,9 @@ class SpeechRecord:
             calls=row["calls"],
             answers=row["answers"],
             audio_id=row["audio_id"],
-            seconds=_decimal(row["seconds"]),
+            seconds=decimal_from(row["seconds"]),
             made_at=_moment(row["made_at"]),
-            units_deducted=_decimal(row["units_deducted"]),
+            units_deducted=decimal_from(row["units_deducted"]),
             external_task_id=row["external_task_id"],
             call_units=Decimal(row["call_units"]),
             figureless=row["figureless"],
@@ -248,7 +248,7 @@ class Owner:
     seen_at: datetime | None = None  # its last sign of life
 
     @classmethod
-    @_as_runs_write_it
+    @as_runs_write_it
     def from_row(cls, row: sqlite3.Row) -> Owner:
         return cls(
             host=row["host"], pid=row["pid"], since=utc_from(row["since"]), seen_at=_moment(row["seen_at"])
@@ -266,5 +266,5 @@ def _moment(text: Any) -> datetime | None:
     return utc_from(text) if text else None
 
 
-def _decimal(text: Any) -> Decimal | None:
+def decimal_from(text: Any) -> Decimal | None:
     return Decimal(text) if text is not None else None

@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import islice
 from json import dumps
 
-from manifest_runner.errors import LedgerError
+from manifest_runner.ledger.records import as_runs_write_it, decimal_from
 from manifest_runner.models import JobState, Units, utc_from
 
 CHUNK = 1000  # ids, or moves, at once
@@ -107,29 +107,21 @@ def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
         yield some
 
 
+@as_runs_write_it
 def _move(row: sqlite3.Row) -> Move:
-    try:
-        return Move(
-            seq=row["seq"],
-            at=utc_from(row["at"]),
-            external_task_id=row["external_task_id"],
-            attempt_id=row["attempt_id"],
-            from_state=JobState(row["from_state"]) if row["from_state"] else None,
-            to_state=JobState(row["to_state"]),
-            code=row["code"],
-            request_id=row["request_id"],
-            listed=bool(row["listed"]),
-            task_id=row["task_id"],
-            units_estimated=_decimal(row["units_estimated"]),
-            units_reserved=_decimal(row["units_reserved"]),
-            units_deducted=_decimal(row["units_deducted"]),
-            video_seconds=_decimal(row["video_seconds"]),
-        )
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise LedgerError(
-            f"The ledger holds a value that no run writes ({error}).", mend="Restore it from a backup."
-        ) from error
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    return Decimal(text) if text is not None else None
+    return Move(
+        seq=row["seq"],
+        at=utc_from(row["at"]),
+        external_task_id=row["external_task_id"],
+        attempt_id=row["attempt_id"],
+        from_state=JobState(row["from_state"]) if row["from_state"] else None,
+        to_state=JobState(row["to_state"]),
+        code=row["code"],
+        request_id=row["request_id"],
+        listed=bool(row["listed"]),
+        task_id=row["task_id"],
+        units_estimated=decimal_from(row["units_estimated"]),
+        units_reserved=decimal_from(row["units_reserved"]),
+        units_deducted=decimal_from(row["units_deducted"]),
+        video_seconds=decimal_from(row["video_seconds"]),
+    )

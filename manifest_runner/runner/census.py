@@ -154,7 +154,7 @@ class Census:
     def spares(self, external_task_id: str) -> bool:
         """Whether a job that was never sent needs no look-up of its id. Asked once for each job."""
         turn, self._asked = self._asked, self._asked + 1
-        if turn < self._on_trial or 2 * self._borne_out < self._on_trial or turn in self._sample:
+        if turn < self._on_trial or not self.is_borne_out or turn in self._sample:
             return False
         return self.knows_free(external_task_id)
 
@@ -163,6 +163,11 @@ class Census:
         fresh = self._fresh_at is not None and self._clock() - self._fresh_at <= FRESH_SECONDS
         names = (external_task_id, attempt_id(external_task_id, 2))
         return self.trusted and fresh and not any(map(self._has, names))
+
+    @property
+    def is_borne_out(self) -> bool:
+        """Whether half of the first wave's look-ups found nothing where it has nothing."""
+        return 2 * self._borne_out >= self._on_trial
 
     @property
     def in_use(self) -> bool:

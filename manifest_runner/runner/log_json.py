@@ -19,11 +19,9 @@ from operator import itemgetter
 from typing import Any, TextIO
 
 from manifest_runner.errors import LedgerError
-from manifest_runner.ledger import Ledger
-from manifest_runner.ledger.limits import LimitRecord, limits_after
+from manifest_runner.ledger.limits import LimitRecord
 from manifest_runner.ledger.standing import CHUNK, Move
-from manifest_runner.models import JobState, Units, units_text, utc_now, utc_text
-from manifest_runner.runner.gauges import Gauges
+from manifest_runner.models import JobState, units_text, utc_now, utc_text
 from manifest_runner.runner.meter import ENDS, Figures, Meter
 from manifest_runner.runner.pen import Pen
 
@@ -46,37 +44,22 @@ REASONS = {
 
 
 class JsonLog:
-    """Made when the manifest's rows are in the ledger; `run()` beside the run until cancelled; `finish()` at the end.
+    """`run()` beside the run until cancelled; `finish()` at the end. Its meter is its own.
 
     `out` stays open: whoever opened it closes it.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
-        campaign: str,
+        meter: Meter,
         out: TextIO,
-        gauges: Gauges,
         *,
-        expected_units: Units = Decimal(0),
-        expected_seconds: Decimal | None = None,
-        budget: Units | None = None,
         service: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger = ledger
-        self._campaign = campaign
+        self._meter = meter
         self._service = service
         self._clock = clock
-        self._meter = Meter(
-            ledger,
-            campaign,
-            gauges,
-            expected_units=expected_units,
-            expected_seconds=expected_seconds,
-            budget=budget,
-        )
-        self._limit_seq = self._meter.first_limit
         self._progress_at = clock() + PROGRESS_SECONDS
         self._pen = Pen(out, what="The events of --log-json")
         self._pen.write(_lines([self._started(self._meter.figures())]))
@@ -101,10 +84,7 @@ class JsonLog:
 
     def _tell_news(self) -> Sequence[Move]:
         """What the ledger has added, and the figures when they are due."""
-        moves = self._meter.catch_up()
-        limits = list(self._ledger.read(limits_after, self._campaign, self._limit_seq))
-        if limits:
-            self._limit_seq = limits[-1].seq
+        moves, limits = self._meter.catch_up(), self._meter.new_limits()
         # Each in its own order, whatever the clock did; times of this form sort as text.
         events = list(merge(map(_move_value, moves), map(_limit_value, limits), key=itemgetter("at")))
         if self._clock() >= self._progress_at:
@@ -118,7 +98,7 @@ class JsonLog:
         return _event(
             "run_started",
             utc_text(utc_now()),
-            campaign=self._campaign,
+            campaign=self._meter.campaign,
             service=self._service,
             **_figures_value(figures),
         )

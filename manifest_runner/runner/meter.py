@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from manifest_runner.ledger import Ledger
+from manifest_runner.ledger.limits import LimitRecord, limits_after
 from manifest_runner.ledger.standing import CHUNK, Move, moves_after, standing
 from manifest_runner.models import JobState, Units
 from manifest_runner.runner.gauges import Gauges
@@ -79,15 +80,15 @@ class Meter:
         budget: Units | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.campaign = campaign
         self._ledger = ledger
-        self._campaign = campaign
         self._gauges = gauges
         self._expected_units = expected_units
         self._expected_seconds = expected_seconds
         self._budget = budget
         start = ledger.read(standing, campaign)
         self._by_state = Counter(start.by_state)
-        self.first_limit = start.limit  # the limits that were written before this one are of other runs
+        self._limit_seq = start.limit  # what was written before is of other runs
         self._seq = start.event
         self._sent: set[str] = set()  # by this run, and not ended: no more than there are slots
         self._video_seconds = NOTHING
@@ -96,12 +97,19 @@ class Meter:
 
     def catch_up(self) -> Sequence[Move]:
         """Read what the ledger has added, a part at a time; empty when there is no more."""
-        moves = self._ledger.read(moves_after, self._campaign, self._seq)
+        moves = self._ledger.read(moves_after, self.campaign, self._seq)
         for move in moves:
             self._count(move)
         if moves:
             self._seq = moves[-1].seq
         return moves
+
+    def new_limits(self) -> list[LimitRecord]:
+        """The limits of slots that this run has written since they were last asked for."""
+        limits = list(self._ledger.read(limits_after, self.campaign, self._limit_seq))
+        if limits:
+            self._limit_seq = limits[-1].seq
+        return limits
 
     def look(self) -> Figures:
         """Where the run stands now."""

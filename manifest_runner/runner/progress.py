@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from decimal import Decimal
 
 from tqdm import tqdm
 
-from manifest_runner.ledger import Ledger
-from manifest_runner.models import Units, units_text
-from manifest_runner.runner.gauges import Gauges
+from manifest_runner.models import units_text
 from manifest_runner.runner.meter import Figures, Meter
 
 LOOK_SECONDS = 0.5
@@ -20,26 +17,10 @@ LEAST_COLUMNS, LEAST_ROWS = 40, 5  # a smaller terminal gets lines: tqdm shows n
 
 
 class Progress:
-    """Shows a run's progress on standard error until cancelled. Made when the rows are in the ledger."""
+    """Shows a run's progress on standard error until cancelled, by a meter of its own."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        campaign: str,
-        gauges: Gauges,
-        *,
-        expected_units: Units,
-        expected_seconds: Decimal | None = None,
-        budget: Units | None = None,
-    ) -> None:
-        self._meter = Meter(
-            ledger,
-            campaign,
-            gauges,
-            expected_units=expected_units,
-            expected_seconds=expected_seconds,
-            budget=budget,
-        )
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
 
     async def run(self) -> None:
         if _has_room():

@@ -151,7 +151,9 @@ print(peak() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="2026-11-25: the peak of memory is read from /proc"
+)
 def test_a_sheet_takes_a_few_times_its_own_size(tmp_path: Path) -> None:
     """As a list of jobs it takes thirty times as much."""
     line = 'job-{:06d},assets/presenter.png,assets/audio/{:06d}.mp3,"Greets {{city}}, smiles",1,Rome number {:06d}\n'

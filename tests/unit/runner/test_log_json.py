@@ -26,6 +26,7 @@ from manifest_runner.runner import log_json
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.gauges import Gauges
 from manifest_runner.runner.log_json import JsonLog
+from manifest_runner.runner.meter import Meter
 
 
 @pytest.fixture
@@ -41,7 +42,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def log_of(doings: Doings, out: Any, **options: Any) -> JsonLog:
     gauges = Gauges(slots=SimpleNamespace(used=1, limit=2, ceiling=2), budget=Budget(Decimal(9), Decimal(0)))
-    return JsonLog(doings.ledger, "c", out, gauges, expected_units=Decimal(8), budget=Decimal(9), **options)
+    meter = Meter(doings.ledger, "c", gauges, expected_units=Decimal(8), budget=Decimal(9))
+    return JsonLog(meter, out, **options)
 
 
 def events_in(text: str) -> list[dict[str, Any]]:
@@ -188,7 +190,7 @@ async def test_a_reader_that_goes_away_ends_the_events_and_not_the_run(doings, c
     assert said.count("\n") == 1
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="2026-11-25: /dev/full is Linux's")
 def test_a_full_disk_ends_the_events_and_not_the_run(doings, capsys):
     doings.enrol("a")
     with Path("/dev/full").open("w") as out:

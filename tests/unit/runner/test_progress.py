@@ -25,7 +25,7 @@ from manifest_runner.models import JobState
 from manifest_runner.runner import progress
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.gauges import Gauges
-from manifest_runner.runner.meter import Figures
+from manifest_runner.runner.meter import Figures, Meter
 from manifest_runner.runner.progress import Progress, progress_line, time_left, units_words
 
 
@@ -118,7 +118,7 @@ async def shown(doings: Doings, out: Any, monkeypatch: pytest.MonkeyPatch, until
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
     monkeypatch.setattr(progress, "LOOK_SECONDS", 0.01)
     gauges = Gauges(slots=SimpleNamespace(used=1, limit=2, ceiling=2), budget=Budget(None, Decimal(0)))
-    display = Progress(doings.ledger, "c", gauges, expected_units=Decimal(8))
+    display = Progress(Meter(doings.ledger, "c", gauges, expected_units=Decimal(8)))
     showing = asyncio.create_task(display.run())
     doings.make("a")
     async with asyncio.timeout(10):
