@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 
-from manifest_runner.errors import ManifestRunnerError, ServiceError, ServiceRefused, ServiceUnreachable
+from manifest_runner.errors import ServiceError, ServiceRefused, ServiceUnreachable
 from manifest_runner.ledger import AttemptRecord, Ledger, writes
 from manifest_runner.models import ServiceStatus, utc_now
+from manifest_runner.runner.hints import Confirming, EarlyHints
 from manifest_runner.runner.pace import Pace, RenderTimes, Size, Stretch
-from manifest_runner.runner.stop import Stop, bug_in, stops_the_run
+from manifest_runner.runner.stop import Stop, stops_the_run
 from manifest_runner.runner.watched import Watched, behind, is_due, tells_all
 from manifest_runner.service import AvatarClient, Task, TaskPage, next_delay
 
@@ -21,11 +21,8 @@ MOST_SINGLE_LOOKUPS = 10  # a round
 SMALLEST_PAGE, LARGEST_PAGE = 30, 500
 MOST_PAGES = 3  # a round
 WORTH_A_PAGE = 4  # tasks behind the page; fewer are looked up one by one
-CONFIRMED_AT_ONCE = 8  # hints
 MOST_UNLISTED = 300  # tasks since the last look: a page has to reach back to what that one showed
 LONGEST_STRETCHED = 45.0  # seconds; a census of the account goes stale after 60
-EARLY_HINTS = 256  # kept of tasks that are not watched yet: a callback can overtake the create call's answer
-EARLY_SECONDS = 10.0
 UNKNOWN_SIZE = Size()
 RETRIED_AFTER = 1.0  # seconds after a list call that failed, for the census's sake
 GIVE_UP_AFTER = 900.0  # seconds of nothing but failing calls
@@ -67,8 +64,8 @@ class Watcher:
         self._times = RenderTimes()
         self._strangers = 0.0  # entries of others for each of ours in a page, lately
         self._stretch = Stretch()
-        self._hints: asyncio.Queue[Watched] = asyncio.Queue()
-        self._early: OrderedDict[str, float] = OrderedDict()
+        self._early = EarlyHints()
+        self._confirming = Confirming(self._look_up_hinted, stop)
         self._news = asyncio.Event()
         self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
 
@@ -87,8 +84,9 @@ class Watcher:
             self._news.set()
             return told
         watched = self._begin(attempt, attempt.task_id, size)
-        if (told is not None and told.status.ended) or self._was_hinted(watched):
-            self._confirm(watched)
+        watched.hinted = self._early.any_for(watched)
+        if watched.hinted or (told is not None and told.status.ended):
+            self._confirming.soon(watched)
         try:
             return await watched.over
         finally:
@@ -104,23 +102,20 @@ class Watcher:
         now = asyncio.get_running_loop().time()
         watched = self._watched.get(identity) or self._by_task.get(identity)
         if watched is None:
-            self._early[identity] = now
-            while len(self._early) > EARLY_HINTS:
-                self._early.popitem(last=False)
+            self._early.note(identity, now)
             return
         watched.hinted = True
         self._stretch.hint(now)
-        self._confirm(watched)
+        self._confirming.soon(watched)
 
     async def run(self) -> None:
         """Look at what is watched, again and again, until cancelled."""
-        confirming = [asyncio.create_task(self._confirm_hints()) for _ in range(CONFIRMED_AT_ONCE)]
+        confirming = asyncio.create_task(self._confirming.run())
         try:
             await self._look_on()
         finally:
-            for task in confirming:
-                task.cancel()
-            await asyncio.gather(*confirming, return_exceptions=True)
+            confirming.cancel()
+            await asyncio.gather(confirming, return_exceptions=True)
 
     # -- when ----------------------------------------------------------------------------------------------------
 
@@ -313,33 +308,6 @@ class Watcher:
             self._stretch.missed(now, age - took)
 
     # -- hints ---------------------------------------------------------------------------------------------------
-
-    def _was_hinted(self, watched: Watched) -> bool:
-        """Whether a hint came a moment ago, before it was watched."""
-        hints = [self._early.pop(name, None) for name in (watched.attempt.attempt_id, watched.task_id)]
-        watched.hinted = any(at is not None and watched.since - at < EARLY_SECONDS for at in hints)
-        return watched.hinted
-
-    def _confirm(self, watched: Watched) -> None:
-        """One look-up soon; another after it, when a hint comes while it is on its way."""
-        watched.again = watched.queued
-        if not watched.queued:
-            watched.queued = True
-            self._hints.put_nowait(watched)
-
-    async def _confirm_hints(self) -> None:
-        while True:
-            watched = await self._hints.get()
-            watched.again = False
-            try:
-                await self._look_up_hinted(watched)
-            except ManifestRunnerError as error:
-                self._stop.now(error)
-            except Exception as error:  # noqa: BLE001 - reported as a bug, after what is under way was recorded
-                self._stop.now(bug_in("confirming a callback", error))
-            watched.queued = False
-            if watched.again:
-                self._confirm(watched)
 
     async def _look_up_hinted(self, watched: Watched) -> None:
         """A look-up that fails is no loss: the list tells too."""

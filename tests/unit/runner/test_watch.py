@@ -20,6 +20,7 @@ from manifest_runner.errors import AccountPaused, CredentialsError, NeedsPerson,
 from manifest_runner.ledger import open_ledger, queries
 from manifest_runner.media import JobMedia
 from manifest_runner.models import Job, JobState, Manifest, ServiceStatus
+from manifest_runner.runner import hints
 from manifest_runner.runner import watch as watch_module
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.pace import Pace
@@ -535,7 +536,7 @@ async def test_a_hint_of_what_is_not_watched_does_nothing(desk):
         desk.watcher.hint(f"stranger-{number}")
     await asyncio.sleep(0.05)
     assert desk.server.asked == []
-    assert len(desk.watcher._early) <= watch_module.EARLY_HINTS
+    assert len(desk.watcher._early) <= hints.EARLY_HINTS
 
 
 async def test_a_callback_that_overtakes_the_create_calls_answer_is_not_lost(desk):
@@ -569,7 +570,7 @@ async def test_no_more_hints_are_confirmed_at_once_than_a_few(desk, monkeypatch)
     for task_id in ids:
         desk.watcher.hint(task_id)
     assert len(await desk.ended(*waits)) == 40
-    assert most <= watch_module.CONFIRMED_AT_ONCE
+    assert most <= hints.CONFIRMED_AT_ONCE
 
 
 @pytest.mark.parametrize("trouble", [silence, plain(502), envelope(None, code=1203, status=404)])
