@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifest_runner.cli.campaign import Campaign, campaign_options, load_campaign, media_on_the_way
-from manifest_runner.cli.service import account_of, environment, open_service
+from manifest_runner.cli.service import account_of, check_transport, environment, open_service
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import UsageError
 from manifest_runner.models import Job, utc_text
@@ -40,6 +40,7 @@ def command(*, ids: tuple[str, ...], everything: bool, take_over: bool, **option
     if everything == bool(ids):
         raise UsageError("Say which jobs to adopt.", mend="Name their ids, or give --all.")
     campaign = load_campaign(**options)
+    check_transport()
     manifest = campaign.manifest
     wanted = _named(manifest.jobs, ids) if ids else manifest.jobs
     variables = environment()

@@ -21,7 +21,7 @@ from manifest_runner.cli.campaign import (
 from manifest_runner.cli.events import STANDARD_OUTPUT, events_out, log_json_option
 from manifest_runner.cli.listening import Callbacks, callbacks_of, listening_options
 from manifest_runner.cli.noticing import Noticed, warning_lines
-from manifest_runner.cli.service import account_of, environment, is_elsewhere, open_service
+from manifest_runner.cli.service import account_of, check_transport, environment, is_elsewhere, open_service
 from manifest_runner.cli.telling import altered, meter_of, tell, telling_events
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import Interrupted, LedgerError, ManifestRunnerError
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from manifest_runner.runner.conduct import Outcome
     from manifest_runner.runner.decide import Retry
     from manifest_runner.runner.log_json import JsonLog
+    from manifest_runner.runner.options import RunOptions, Service
     from manifest_runner.runner.plan import Plan
-    from manifest_runner.runner.run import RunOptions, Service
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -112,6 +112,7 @@ def carry(
     from manifest_runner.ledger import open_ledger, queries
     from manifest_runner.runner.survey import enrol
 
+    check_transport()
     manifest, variables = campaign.manifest, environment()
     callbacks = callbacks_of(
         manifest,
@@ -124,7 +125,7 @@ def carry(
     account = account_of(manifest, options["base_url"], variables)
     remote = is_elsewhere(manifest, options["base_url"], variables)
     with (
-        events_out(flags["log_json"]) as events,
+        events_out(flags["log_json"], manifest=manifest.path, ledger=campaign.ledger) as events,
         open_ledger(campaign.ledger, account=account, take_over=flags["take_over"]) as ledger,
     ):
         plan, noticed = _planned(
@@ -186,7 +187,7 @@ def _planned(
 
 def _how(flags: dict[str, Any], callbacks: Callbacks) -> RunOptions:
     from manifest_runner.runner.gauges import Gauges
-    from manifest_runner.runner.run import RunOptions
+    from manifest_runner.runner.options import RunOptions
     from manifest_runner.service import Timeouts
 
     return RunOptions(

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from os import SEEK_END
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import click
 
+from manifest_runner.cli.campaign import where_it_leads
 from manifest_runner.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 STANDARD_OUTPUT = "-"
-_BEGINS = '{"v":'
+_BEGINS = re.compile(rb'\{"v":\d+,"event":"')
+_WITHOUT_WAITING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def log_json_option(command: F) -> F:
@@ -31,10 +36,11 @@ def log_json_option(command: F) -> F:
 
 
 @contextmanager
-def events_out(where: str | None) -> Iterator[TextIO | None]:
+def events_out(where: str | None, *, manifest: Path, ledger: Path) -> Iterator[TextIO | None]:
     """What the events are written to; None when nobody asked for them.
 
-    Raises UsageError for a file that can't be written, or that holds anything else: a manifest, say.
+    A file, or a pipe that somebody reads. Raises UsageError for what can't be written, and for what is somebody's:
+    the manifest, the ledger, a file that holds anything else than events.
     """
     if where is None:
         yield None
@@ -42,36 +48,69 @@ def events_out(where: str | None) -> Iterator[TextIO | None]:
         yield sys.stdout
     else:
         path = Path(where)
+        _refuse_files_of_the_run(path, manifest, ledger)
         try:
-            if path.is_file() and not _is_ours(path):
-                raise UsageError(
-                    f"{path} holds something else than events of --log-json.", mend="Name another file."
-                )
-            cut_off = path.is_file() and _is_cut_off(path)
-            out = path.open("a", encoding="utf-8")
-            if cut_off:
-                out.write("\n")
-                out.flush()
+            descriptor = _open(path)
         except OSError as error:
-            raise UsageError(
-                f"The events can't be written to {path}: {error.strerror or error}.",
-                mend="Name another file with --log-json, or - for standard output.",
+            unread = error.errno == errno.ENXIO  # what opening a pipe says
+            raise _refusal(
+                path, "nobody reads from this pipe" if unread else error.strerror or str(error)
             ) from error
-        with out:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
             yield out
 
 
-def _is_cut_off(path: Path) -> bool:
-    """Whether its last line has no end, as after a kill: what comes next would be read as part of it."""
-    with path.open("rb") as file:
-        if not file.seek(0, SEEK_END):
-            return False
-        file.seek(-1, SEEK_END)
-        return file.read(1) != b"\n"
+def _refuse_files_of_the_run(path: Path, manifest: Path, ledger: Path) -> None:
+    """Whatever begins with the ledger's name in its folder is the ledger's: its log, its lock, its journal."""
+    place, ledger = where_it_leads(path.parent) / path.name, where_it_leads(ledger)
+    if place.parent == ledger.parent and place.name.casefold().startswith(ledger.name.casefold()):
+        raise _refusal(path, "it is one of the ledger's files")
+    if place == where_it_leads(manifest):
+        raise _refusal(path, "it is the manifest")
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether there is nothing in it, or events."""
-    with path.open("rb") as file:
-        begin = file.read(len(_BEGINS))
-    return not begin or begin == _BEGINS.encode()
+def _open(path: Path) -> int:
+    """The file's descriptor, to add to it on a line of its own.
+
+    It may lie in anybody's folder: a link in its place leads us nowhere else, and a pipe without a reader does not
+    keep us waiting. What is looked at is what was opened, whatever stands at the path by then.
+    """
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        kind = stat.S_IFREG
+    if stat.S_ISFIFO(kind):
+        descriptor = os.open(path, os.O_WRONLY | _WITHOUT_WAITING)  # fails without a reader
+    elif stat.S_ISREG(kind):
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _WITHOUT_WAITING, 0o666)
+    else:
+        raise _refusal(path, "it is a link, a folder or a device")
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_IFMT(status.st_mode) != stat.S_IFMT(kind):
+            raise _refusal(path, "something else has taken its place")
+        if stat.S_ISREG(kind):
+            if status.st_nlink > 1:  # a folder can come with one that is a name for the ledger's log
+                raise _refusal(path, "it has another name as well")
+            _begin_a_line(descriptor, status.st_size, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _begin_a_line(descriptor: int, size: int, path: Path) -> None:
+    """Raise UsageError unless there is nothing in it, or events; end a line that was cut off, as by a kill."""
+    if not size:
+        return
+    if not _BEGINS.match(os.pread(descriptor, 64, 0)):
+        raise _refusal(path, "it holds something else than events of --log-json")
+    if os.pread(descriptor, 1, size - 1) != b"\n":
+        os.write(descriptor, b"\n")
+
+
+def _refusal(path: Path, why: str) -> UsageError:
+    return UsageError(
+        f"The events can't be written to {path}: {why}.",
+        mend="Name another file with --log-json, or - for standard output.",
+    )

@@ -79,7 +79,7 @@ class Callbacks:
     url: str | None = None
     listen: Listen | None = None
     notes: tuple[str, ...] = ()
-    on_this_machine: bool = False
+    receiver: tuple[str, int] | None = None  # host and port
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -101,11 +101,11 @@ def callbacks_of(
     """
     if callback_url is None and listen is None:
         return NO_CALLBACKS
-    local = False
+    receiver = None if listen is None else (listen.host, listen.port)
     if callback_url is not None:
-        host = checked_callback_url(callback_url).hostname or ""
-        local = _is_inside(host)
-        if local and not _service_is_here(manifest, base_url, variables):
+        receiver = _host_and_port(checked_callback_url(callback_url))
+        host = receiver[0]
+        if _is_inside(host) and not _service_is_here(manifest, base_url, variables):
             raise UsageError(
                 f"The service can't reach {printable(host)}: it is an address of this machine or its network.",
                 mend="Give --callback-url the public https address that leads here, such as a tunnel's.",
@@ -121,9 +121,13 @@ def callbacks_of(
         url=callback_url,
         listen=None if listen is None else _receiver(listen, callback_url, signatures),
         notes=_notes(listen, signatures),
-        on_this_machine=local,
+        receiver=receiver,
         secrets=secrets,
     )
+
+
+def _host_and_port(parts: SplitResult) -> tuple[str, int]:
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def webhook_secrets(variables: Mapping[str, str]) -> tuple[str, ...]:

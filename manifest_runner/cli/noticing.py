@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from manifest_runner.models import Job, Location, Manifest
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from manifest_runner.runner.plan import Plan
 
 MOST_WARNINGS = 5  # told one by one
+MOST_HOSTS = 5  # named
 
 
 def warning_lines(found: Preflight, plan: Plan | None = None) -> list[str]:
@@ -49,6 +51,7 @@ class Noticed:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._references: dict[str, None] = {}
+        self._called: Counter[str] = Counter()  # rows by their callback URLs
         self._strange: dict[
             str, tuple[int, Location]
         ] = {}  # by language: texts that a voice can hardly speak
@@ -61,6 +64,8 @@ class Noticed:
                 references[job.sound_file] = None
             if job.speech is not None:
                 self._hear(job)
+            if job.callback_url is not None:
+                self._called[job.callback_url] += 1
             yield job
 
     def note(self, sketch: Sketch) -> None:
@@ -70,7 +75,7 @@ class Noticed:
 
     def lines(self) -> list[str]:
         """What is allowed, and may still not be meant."""
-        return [*self._ids(), *self._voices(), *self._places()]
+        return [*self._ids(), *self._voices(), *self._places(), *self._calls()]
 
     def _hear(self, job: Job) -> None:
         if job.speech is None:
@@ -106,6 +111,19 @@ class Noticed:
                 "look whether all of it is meant to be, when the manifest is not your own."
             )
 
+    def _calls(self) -> Iterator[str]:
+        hosts: Counter[str] = Counter()
+        for url, count in self._called.items():
+            hosts[_host_of(url)] += count
+        if hosts:
+            named = ", ".join(f"{host} ({count:,})" for host, count in hosts.most_common(MOST_HOSTS))
+            more = f" and {len(hosts) - MOST_HOSTS:,} more" if len(hosts) > MOST_HOSTS else ""
+            rows = f"{hosts.total():,} row{' has' if hosts.total() == 1 else 's have'}"
+            yield (
+                f"{rows} a callback_url: the service posts what becomes of them, with the addresses of the videos, to "
+                f"{named}{more}. Look whether that is meant, when the manifest is not your own."
+            )
+
     def _files_outside(self) -> list[str]:
         """The media files that the manifest names in other places than its own folder, each once."""
         from manifest_runner.errors import MediaError
@@ -118,6 +136,14 @@ class Noticed:
                 if isinstance(source, FileSource) and source.outside(self._manifest.folder):
                     found[source.label] = True
         return list(found)
+
+
+def _host_of(url: str) -> str:
+    """Nothing of the path, which may hold a secret."""
+    try:
+        return urlsplit(url).hostname or "an address without a host"
+    except ValueError:
+        return "an address that is malformed"
 
 
 def is_chinese(text: str) -> bool:

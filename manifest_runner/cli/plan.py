@@ -65,8 +65,9 @@ def command(retry: tuple[str, ...], as_json: bool, everything: bool, skip_urls: 
         ):
             kinds = [Retry(kind) for kind in retry]
             plan = survey(manifest, found, connection, campaign.out, retry=kinds, way=way)
-        spent = queries.spend(connection, manifest.campaign).committed if connection else Decimal(0)
-        left = manifest.budget_units - spent if manifest.budget_units is not None else None
+        left = manifest.budget_units
+        if left is not None and connection is not None:
+            left -= queries.spend(connection, manifest.campaign).committed
         if as_json:
             lines = plan_json(manifest.campaign, account, plan, left, everything=everything)
         else:

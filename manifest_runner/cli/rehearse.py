@@ -14,6 +14,7 @@ from manifest_runner.cli.campaign import (
     media_options,
 )
 from manifest_runner.cli.noticing import Noticed, warning_lines
+from manifest_runner.cli.service import check_transport
 from manifest_runner.cli.stage import ACCOUNT, Stage, records_of, sandbox_of, set_stage
 from manifest_runner.cli.terminal import say
 from manifest_runner.models import Job, JobState, Manifest, Problem
@@ -43,6 +44,7 @@ def command(*, take_over: bool, as_json: bool, skip_urls: bool, **options: Any) 
     from manifest_runner.cli.rehearsed import tell_rehearsal
     from manifest_runner.ledger import open_ledger
 
+    check_transport()
     stage = set_stage(options)
     noticed = Noticed(stage.manifest)
     found = look_at_media(
@@ -94,7 +96,7 @@ def _play(stage: Stage, found: Preflight, ledger: Ledger) -> Outcome:
         if record.state is JobState.DONE and record.changed
     }
     if outcome.stopped is None and any(
-        found.of(job) is not None for job in stage.manifest.jobs if job.external_task_id in edited
+        found.usable(job) for job in stage.manifest.jobs if job.external_task_id in edited
     ):
         # Under way when it was interrupted, and edited since: first the earlier version came home.
         again = _play_once(stage, found, ledger)
@@ -110,14 +112,14 @@ def _play_once(stage: Stage, found: Preflight, ledger: Ledger) -> Outcome:
     from manifest_runner.cli.telling import altered
     from manifest_runner.ledger import queries
     from manifest_runner.runner.decide import Retry
-    from manifest_runner.runner.rehearsal import with_places_of_their_own
-    from manifest_runner.runner.run import RunOptions
+    from manifest_runner.runner.options import RunOptions
+    from manifest_runner.runner.rehearsal import usable_of, with_places_of_their_own
     from manifest_runner.runner.survey import enrol, survey
 
     manifest = stage.campaign.manifest
     records = records_of(ledger, manifest.campaign)
     jobs = with_places_of_their_own(manifest.jobs, records.values())
-    usable = replace(manifest, jobs=tuple(job for job in jobs if found.of(job) is not None))
+    usable = replace(manifest, jobs=usable_of(jobs, found))
     plan = ledger.read(
         lambda connection: survey(usable, found, connection, stage.campaign.out, retry=list(Retry))
     )

@@ -26,10 +26,9 @@ from manifest_runner.models import Job, JobState, Problem, utc_now, utc_text
 
 if TYPE_CHECKING:
     from manifest_runner.ledger import JobRecord, Ledger
-    from manifest_runner.media import Preflight
+    from manifest_runner.media import JobMedia, Preflight
     from manifest_runner.report.cards import Card, Material
     from manifest_runner.runner.conduct import Outcome
-    from manifest_runner.runner.plan import Plan, Step
 
 PROBLEMS_SHOWN = 20
 
@@ -37,11 +36,12 @@ PROBLEMS_SHOWN = 20
 def tell_rehearsal(stage: Stage, found: Preflight, ledger: Ledger, outcome: Outcome, *, as_json: bool) -> int:
     """Write the reports and the page, say what they show, and return the exit code."""
     from manifest_runner.report.cards import Fate
+    from manifest_runner.runner.rehearsal import usable_of
     from manifest_runner.runner.survey import plan_of_everything
 
     tell_stop(outcome)
     records = records_of(ledger, stage.manifest.campaign)
-    usable = [job for job in stage.manifest.jobs if found.of(job) is not None]
+    usable = usable_of(stage.manifest.jobs, found)
     plan = plan_of_everything(usable, found)  # of a run whose ledger knows nothing: the real one is not asked
     money = cost_lines(
         forecast_of(plan, records, stage.manifest, stage.campaign.out),
@@ -52,7 +52,7 @@ def tell_rehearsal(stage: Stage, found: Preflight, ledger: Ledger, outcome: Outc
     cards: list[Card] = []
     try:
         _write_reports(stage, found, ledger, as_json=as_json)
-        cards = _cards(stage, found, plan, records, quiet=as_json)
+        cards = _cards(stage, found, records, quiet=as_json)
         page = _write_page(stage, cards, money)
     except NeedsPerson as error:  # the same full disk, perhaps, that the run met: both are told
         outcome.stopped = outcome.stopped or error
@@ -92,21 +92,19 @@ def _write_reports(stage: Stage, found: Preflight, ledger: Ledger, *, as_json: b
 def _cards(
     stage: Stage,
     found: Preflight,
-    real: Plan,
     records: Mapping[str, JobRecord],
     *,
     quiet: bool,
 ) -> list[Card]:
     from manifest_runner.report.cards import card_of
 
-    plan = {step.external_task_id: step for step in real.steps()}
     problems, warnings = _by_job(found.problems), _by_job(found.warnings)
     posters = _posters(stage, records, quiet=quiet)
     cards = []
     for number, job in enumerate(stage.manifest.jobs, start=1):
         key = job.external_task_id
         record = records.get(key)
-        material = _material(job, plan.get(key), problems.get(key, ()), stage.manifest.folder)
+        material = _material(job, found.of(job), problems.get(key, ()), stage.manifest.folder)
         material = replace(material, notes=[*_notes(job, record), *map(str, warnings.get(key, ()))])
         cards.append(card_of(number, job, record, material, folder=stage.campaign.out, posters=posters))
     return cards
@@ -141,17 +139,19 @@ def _posters(stage: Stage, records: Mapping[str, JobRecord], *, quiet: bool) -> 
             raise cannot_write(folder, error) from error
 
 
-def _material(job: Job, step: Step | None, problems: Sequence[Problem], folder: Path) -> Material:
-    """`step` is what a real run would do with it; None for a row that can't be sent."""
+def _material(job: Job, media: JobMedia | None, problems: Sequence[Problem], folder: Path) -> Material:
+    """`media` are what a real run would send; None for a row that can't be sent."""
+    from manifest_runner.media import DEFAULT_RATES
     from manifest_runner.report.cards import Material
+    from manifest_runner.runner.step import costs_of
 
-    sound, estimate = job.sound_file, step.estimate if step else None
+    sound, costs = job.sound_file, costs_of(job, media, DEFAULT_RATES) if media else None
     seen = all(_is_there(reference, folder) for reference in (job.image, sound) if reference)
     return Material(
         image=_called(job.image),
         sound=_called(sound) if sound else f"audio_id {job.audio_id}" if job.audio_id else None,
-        units_estimated=units_range(estimate.low, estimate.high) if estimate else None,
-        fitting=step.media.fitting if step and step.media else {},
+        units_estimated=units_range(costs.low, costs.high) if costs else None,
+        fitting=media.fitting if media else {},
         output=job.output,
         problems=problems,
         code=BAD_MEDIA if problems and seen else None,

@@ -14,7 +14,7 @@ from manifest_runner.errors import UsageError
 from manifest_runner.models import Manifest, ServiceName
 
 if TYPE_CHECKING:
-    from manifest_runner.runner.run import Service
+    from manifest_runner.runner.options import Service
 
 SANDBOX_SLOTS = 5  # of one that is started for a run which is to find out by itself
 SERVICE_HOSTS = ".klingai.com"
@@ -51,6 +51,13 @@ def _dotenv() -> dict[str, str]:
             f"The file {file.absolute()} can't be read: {error}.", mend="Save it as UTF-8, or take it away."
         ) from None
     return {name: value for name, value in values.items() if name.startswith("KLING_") and value}
+
+
+def check_transport() -> None:
+    """Raise UsageError where the environment names no transport that there is: before anything is begun."""
+    from manifest_runner.service.connections import engine_from
+
+    engine_from(os.environ)
 
 
 def service_address(manifest: Manifest, asked: str | None, variables: dict[str, str]) -> str:
@@ -135,10 +142,10 @@ def open_service(
 ) -> Iterator[Service]:
     """The service the manifest names; a sandbox without an address is started for this run.
 
-    It signs its callbacks with the account's secret, and posts to this machine only when the command line said so: a
-    manifest's own callback URLs may be anybody's.
+    It signs its callbacks with the account's secret. On this machine it posts to the one receiver that the command line
+    names: a manifest's own callback URLs may be anybody's.
     """
-    from manifest_runner.runner.run import Service
+    from manifest_runner.runner.options import Service
     from manifest_runner.service import credentials_from, key_fingerprint
 
     manifest = campaign.manifest
@@ -154,7 +161,7 @@ def open_service(
             campaign.state / "sandbox",
             slots=manifest.concurrency or SANDBOX_SLOTS,
             webhook_secret=next(iter(callbacks.secrets), None),
-            allow_local_callbacks=callbacks.on_this_machine,
+            receiver=callbacks.receiver,
         ) as sandbox:
             yield Service(
                 base_url=sandbox.base_url, credentials=credentials_from(sandbox.environment), local=True
@@ -170,7 +177,7 @@ def open_rehearsal(state: Path, *, slots: int) -> Iterator[Service]:
 
     Neither an address nor a key is asked of anybody: both are the ones that the sandbox was just started with.
     """
-    from manifest_runner.runner.run import Service
+    from manifest_runner.runner.options import Service
     from manifest_runner.sandbox import start_sandbox
     from manifest_runner.service import credentials_from
 

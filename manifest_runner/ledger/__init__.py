@@ -16,7 +16,8 @@ from manifest_runner.ledger import (
 )
 from manifest_runner.ledger.connection import RESTORE, open_for_reading
 from manifest_runner.ledger.ledger import Ledger, open_ledger
-from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner, SpeechRecord
+from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner
+from manifest_runner.ledger.speeches import SpeechRecord
 
 __all__ = [
     "RESTORE",

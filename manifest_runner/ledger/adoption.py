@@ -11,8 +11,9 @@ from decimal import Decimal
 
 from manifest_runner.ledger import speeches
 from manifest_runner.ledger.columns import units_column
+from manifest_runner.ledger.stands import attempt_of
 from manifest_runner.ledger.transitions import IllegalTransition, move
-from manifest_runner.ledger.writes import a_new_video_comes, attempt_of
+from manifest_runner.ledger.writes import a_new_video_comes
 from manifest_runner.models import Job, JobState, ServiceStatus, Units, units_text, utc_now, utc_text
 
 

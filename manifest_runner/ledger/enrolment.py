@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,14 +41,16 @@ def enrol(connection: sqlite3.Connection, campaign: str, enrolments: Sequence[En
         connection.executemany(statement, values)
 
 
-def withdraw(connection: sqlite3.Connection, campaign: str, named: Iterable[str]) -> None:
-    """Take the jobs off the list that the manifest no longer names; forget those for which nothing was ever sent.
+def withdraw(connection: sqlite3.Connection, campaign: str, jobs: Collection[Job]) -> None:
+    """Take the jobs off the list that are not the manifest's `jobs`; forget those for which nothing was ever sent.
 
     The names go through a table of this connection's own, so that memory does not grow with them.
     """
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS named (id TEXT PRIMARY KEY) WITHOUT ROWID")
     connection.execute("DELETE FROM temp.named")
-    connection.executemany("INSERT OR IGNORE INTO temp.named VALUES (?)", ((key,) for key in named))
+    connection.executemany(
+        "INSERT OR IGNORE INTO temp.named VALUES (?)", ((job.external_task_id,) for job in jobs)
+    )
     connection.execute(
         "UPDATE jobs SET listed = 0, line = NULL, changed = '[]' WHERE campaign = ? AND listed = 1"
         " AND NOT EXISTS (SELECT 1 FROM temp.named WHERE id = external_task_id)",

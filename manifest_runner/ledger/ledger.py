@@ -47,6 +47,7 @@ class Ledger:
     ) -> T:
         """Run one of `writes` in a transaction; back when it is durable.
 
+        It may be run twice, when another one of the same transaction fails: its arguments are values, no iterators.
         Raises LedgerError when the file can't be written: from then on every write is refused, and what the service
         still answers is kept in the rescue journal.
         """

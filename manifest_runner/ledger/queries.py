@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from manifest_runner.ledger.records import AttemptRecord, EventRecord, JobRecord, Owner
+from manifest_runner.ledger.records import ATTEMPTS, JOBS, AttemptRecord, EventRecord, JobRecord, Owner
 from manifest_runner.models import JobState, Units, attempt_id
 
 CHUNK = 500  # jobs read at once: memory does not grow with the campaign
@@ -63,7 +63,7 @@ def campaigns(connection: sqlite3.Connection) -> list[str]:
 
 
 def job(connection: sqlite3.Connection, external_task_id: str) -> JobRecord | None:
-    row = connection.execute("SELECT * FROM jobs WHERE external_task_id = ?", (external_task_id,)).fetchone()
+    row = connection.execute(f"{JOBS} WHERE external_task_id = ?", (external_task_id,)).fetchone()
     return JobRecord.from_row(row, attempts_of(connection, external_task_id)) if row else None
 
 
@@ -72,7 +72,7 @@ def jobs(connection: sqlite3.Connection, campaign: str) -> Iterator[JobRecord]:
     position, last_id = -1, ""
     while True:
         rows = connection.execute(
-            "SELECT * FROM jobs WHERE campaign = ? AND (position, external_task_id) > (?, ?)"
+            f"{JOBS} WHERE campaign = ? AND (position, external_task_id) > (?, ?)"
             " ORDER BY position, external_task_id LIMIT ?",
             (campaign, position, last_id, CHUNK),
         ).fetchall()
@@ -87,7 +87,8 @@ def jobs(connection: sqlite3.Connection, campaign: str) -> Iterator[JobRecord]:
 def jobs_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, JobRecord]:
     """These jobs, as far as the ledger knows them, each with its attempts."""
     rows = connection.execute(
-        "SELECT * FROM jobs WHERE external_task_id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+        f"{JOBS} WHERE external_task_id IN (SELECT value FROM json_each(?))",  # noqa: S608 our own columns
+        (json.dumps(ids),),
     ).fetchall()
     by_job = _attempts_by_job(connection, [row["external_task_id"] for row in rows])
     return {
@@ -265,7 +266,7 @@ def _attempts_by_job(
     if not ids:
         return {}
     rows = connection.execute(
-        "SELECT * FROM attempts WHERE external_task_id IN (SELECT value FROM json_each(?))"
+        f"{ATTEMPTS} WHERE external_task_id IN (SELECT value FROM json_each(?))"  # noqa: S608 our own columns
         " ORDER BY external_task_id, number",
         (json.dumps(ids),),
     ).fetchall()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,6 +18,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _DECODER = json.JSONDecoder()
+
+# What a record is made of, in the order in which its `from_row` takes it: by place, since there are very many rows.
+ATTEMPT_COLUMNS = (
+    "attempt_id, external_task_id, number, fingerprint, fingerprint_parts, earlier_parts, fitted, intent_at,"
+    " clock_skew, sent_at, posts, settle_seconds, units_reserved, key_id, task_id, accepted_at, service_status,"
+    " service_message, code, request_id, ended_at, video_seconds, units_deducted"
+)
+JOB_COLUMNS = (
+    "external_task_id, campaign, position, state, mode, watermark, output, tags, vars, units_estimated, queued_at, why,"
+    " file, watermark_file, sha256, bytes, fetched_at, listed, line, changed, current, captions_file"
+)
+ATTEMPTS = f"SELECT {ATTEMPT_COLUMNS} FROM attempts"  # noqa: S608 names of columns
+JOBS = f"SELECT {JOB_COLUMNS} FROM jobs"  # noqa: S608 names of columns
 
 
 def as_runs_write_it(build: Callable[P, R]) -> Callable[P, R]:
@@ -70,31 +83,57 @@ class AttemptRecord:
 
     @classmethod
     @as_runs_write_it
-    def from_row(cls, row: sqlite3.Row) -> AttemptRecord:
+    def from_row(cls, row: Iterable[Any]) -> AttemptRecord:
+        """Of a row of ATTEMPT_COLUMNS."""
+        (
+            identity,
+            external_task_id,
+            number,
+            fingerprint,
+            parts,
+            earlier_parts,
+            fitted,
+            intent_at,
+            clock_skew,
+            sent_at,
+            posts,
+            settle_seconds,
+            units_reserved,
+            key_id,
+            task_id,
+            accepted_at,
+            status,
+            message,
+            code,
+            request_id,
+            ended_at,
+            video_seconds,
+            units_deducted,
+        ) = row
         return cls(
-            attempt_id=row["attempt_id"],
-            external_task_id=row["external_task_id"],
-            number=row["number"],
-            fingerprint=row["fingerprint"],
-            fingerprint_parts=_parsed(row["fingerprint_parts"]),
-            earlier_parts=json.loads(row["earlier_parts"]) if row["earlier_parts"] else None,
-            fitted=_parsed(row["fitted"]),
-            intent_at=utc_from(row["intent_at"]),
-            clock_skew=timedelta(seconds=row["clock_skew"]) if row["clock_skew"] is not None else None,
-            sent_at=utc_from(row["sent_at"]),
-            posts=row["posts"],
-            settle_seconds=row["settle_seconds"],
-            units_reserved=Decimal(row["units_reserved"]),
-            key_id=row["key_id"],
-            task_id=row["task_id"],
-            accepted_at=_moment(row["accepted_at"]),
-            service_status=ServiceStatus(row["service_status"]) if row["service_status"] else None,
-            service_message=row["service_message"],
-            code=row["code"],
-            request_id=row["request_id"],
-            ended_at=_moment(row["ended_at"]),
-            video_seconds=decimal_from(row["video_seconds"]),
-            units_deducted=decimal_from(row["units_deducted"]),
+            attempt_id=identity,
+            external_task_id=external_task_id,
+            number=number,
+            fingerprint=fingerprint,
+            fingerprint_parts=_parsed(parts),
+            earlier_parts=_parsed(earlier_parts) if earlier_parts else None,
+            fitted=_parsed(fitted),
+            intent_at=utc_from(intent_at),
+            clock_skew=timedelta(seconds=clock_skew) if clock_skew is not None else None,
+            sent_at=utc_from(sent_at),
+            posts=posts,
+            settle_seconds=settle_seconds,
+            units_reserved=Decimal(units_reserved),
+            key_id=key_id,
+            task_id=task_id,
+            accepted_at=moment_from(accepted_at),
+            service_status=ServiceStatus(status) if status else None,
+            service_message=message,
+            code=code,
+            request_id=request_id,
+            ended_at=moment_from(ended_at),
+            video_seconds=decimal_from(video_seconds),
+            units_deducted=decimal_from(units_deducted),
         )
 
 
@@ -136,30 +175,55 @@ class JobRecord:
 
     @classmethod
     @as_runs_write_it
-    def from_row(cls, row: sqlite3.Row, attempts: Sequence[AttemptRecord] = ()) -> JobRecord:
+    def from_row(cls, row: Iterable[Any], attempts: Sequence[AttemptRecord] = ()) -> JobRecord:
+        """Of a row of JOB_COLUMNS."""
+        (
+            external_task_id,
+            campaign,
+            position,
+            state,
+            mode,
+            watermark,
+            output,
+            tags,
+            vars_,
+            units_estimated,
+            queued_at,
+            why,
+            file,
+            watermark_file,
+            sha256,
+            size,
+            fetched_at,
+            listed,
+            line,
+            changed,
+            current,
+            captions_file,
+        ) = row
         return cls(
-            external_task_id=row["external_task_id"],
-            campaign=row["campaign"],
-            position=row["position"],
-            state=JobState(row["state"]),
-            mode=Mode(row["mode"]),
-            watermark=bool(row["watermark"]),
-            output=row["output"],
-            tags=tuple(_parsed(row["tags"])),
-            vars=_parsed(row["vars"]),
-            units_estimated=decimal_from(row["units_estimated"]),
-            queued_at=utc_from(row["queued_at"]),
-            why=row["why"],
-            file=row["file"],
-            watermark_file=row["watermark_file"],
-            sha256=row["sha256"],
-            bytes=row["bytes"],
-            fetched_at=_moment(row["fetched_at"]),
-            listed=bool(row["listed"]),
-            line=row["line"],
-            changed=tuple(_parsed(row["changed"])),
-            current=row["current"],
-            captions_file=row["captions_file"],
+            external_task_id=external_task_id,
+            campaign=campaign,
+            position=position,
+            state=JobState(state),
+            mode=Mode(mode),
+            watermark=bool(watermark),
+            output=output,
+            tags=tuple(_parsed(tags)),
+            vars=_parsed(vars_),
+            units_estimated=decimal_from(units_estimated),
+            queued_at=utc_from(queued_at),
+            why=why,
+            file=file,
+            watermark_file=watermark_file,
+            sha256=sha256,
+            bytes=size,
+            fetched_at=moment_from(fetched_at),
+            listed=bool(listed),
+            line=line,
+            changed=tuple(_parsed(changed)),
+            current=current,
+            captions_file=captions_file,
             attempts=tuple(attempts),
         )
 
@@ -195,50 +259,6 @@ class EventRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SpeechRecord:
-    """One distinct text and voice: the calls made for it and the audio that came back."""
-
-    key: str
-    asked_at: datetime
-    calls: int
-    answers: int
-    audio_id: str | None
-    seconds: Decimal | None
-    made_at: datetime | None
-    units_deducted: Units | None  # None: an answer without a figure
-    external_task_id: str | None  # the job that it was first made for
-    call_units: Units  # what a call was expected to cost
-    figureless: int  # calls that were answered without a figure
-
-    @property
-    def calls_lost(self) -> int:
-        """Calls whose answer never came. The service may have billed them."""
-        return self.calls - self.answers
-
-    @property
-    def units_reserved(self) -> Units:
-        """The worst case of what the service has given no figure for."""
-        return (self.calls_lost + self.figureless) * self.call_units
-
-    @classmethod
-    @as_runs_write_it
-    def from_row(cls, row: sqlite3.Row) -> SpeechRecord:
-        return cls(
-            key=row["key"],
-            asked_at=utc_from(row["asked_at"]),
-            calls=row["calls"],
-            answers=row["answers"],
-            audio_id=row["audio_id"],
-            seconds=decimal_from(row["seconds"]),
-            made_at=_moment(row["made_at"]),
-            units_deducted=decimal_from(row["units_deducted"]),
-            external_task_id=row["external_task_id"],
-            call_units=Decimal(row["call_units"]),
-            figureless=row["figureless"],
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Owner:
     """The runner that holds, or held, the ledger."""
 
@@ -251,7 +271,10 @@ class Owner:
     @as_runs_write_it
     def from_row(cls, row: sqlite3.Row) -> Owner:
         return cls(
-            host=row["host"], pid=row["pid"], since=utc_from(row["since"]), seen_at=_moment(row["seen_at"])
+            host=row["host"],
+            pid=row["pid"],
+            since=utc_from(row["since"]),
+            seen_at=moment_from(row["seen_at"]),
         )
 
 
@@ -259,10 +282,13 @@ def _parsed(text: str) -> Any:
     """A JSON column. Most are empty, of very many rows."""
     if text == "{}":
         return {}
-    return [] if text == "[]" else _DECODER.decode(text)
+    if text == "[]":
+        return []
+    value, end = _DECODER.raw_decode(text)
+    return value if end == len(text) else _DECODER.decode(text)  # which says what is wrong with it
 
 
-def _moment(text: Any) -> datetime | None:
+def moment_from(text: Any) -> datetime | None:
     return utc_from(text) if text else None
 
 

@@ -9,10 +9,10 @@ import sqlite3
 from dataclasses import dataclass
 from decimal import Decimal
 
-from manifest_runner.ledger.columns import paid_columns
+from manifest_runner.ledger.columns import now_text, paid_columns
+from manifest_runner.ledger.stands import attempt_of, stand_of
 from manifest_runner.ledger.transitions import move
-from manifest_runner.ledger.writes import attempt_of, stand_of
-from manifest_runner.models import Job, JobState, utc_now, utc_text
+from manifest_runner.models import Job, JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ def restored(connection: sqlite3.Connection, identity: str, job: Job, *, here: b
 
 def kept(connection: sqlite3.Connection, keeping: Keeping) -> None:
     """rendered -> done: the video is on disk, verified. From done or expired: fetched after all, or once more."""
-    now = utc_text(utc_now())
+    now = now_text()
     stand = stand_of(connection, keeping.attempt_id)
     move(
         connection,

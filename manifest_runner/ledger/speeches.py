@@ -8,13 +8,58 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from json import dumps
 
-from manifest_runner.ledger.records import SpeechRecord
+from manifest_runner.ledger.records import as_runs_write_it, decimal_from, moment_from
 from manifest_runner.ledger.transitions import IllegalTransition
-from manifest_runner.models import Units, units_text, utc_now, utc_text
+from manifest_runner.models import Units, units_text, utc_from, utc_now, utc_text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpeechRecord:
+    """One distinct text and voice: the calls made for it and the audio that came back."""
+
+    key: str
+    asked_at: datetime
+    calls: int
+    answers: int
+    audio_id: str | None
+    seconds: Decimal | None
+    made_at: datetime | None
+    units_deducted: Units | None  # None: an answer without a figure
+    external_task_id: str | None  # the job that it was first made for
+    call_units: Units  # what a call was expected to cost
+    figureless: int  # calls that were answered without a figure
+
+    @property
+    def calls_lost(self) -> int:
+        """Calls whose answer never came. The service may have billed them."""
+        return self.calls - self.answers
+
+    @property
+    def units_reserved(self) -> Units:
+        """The worst case of what the service has given no figure for."""
+        return (self.calls_lost + self.figureless) * self.call_units
+
+    @classmethod
+    @as_runs_write_it
+    def from_row(cls, row: sqlite3.Row) -> SpeechRecord:
+        return cls(
+            key=row["key"],
+            asked_at=utc_from(row["asked_at"]),
+            calls=row["calls"],
+            answers=row["answers"],
+            audio_id=row["audio_id"],
+            seconds=decimal_from(row["seconds"]),
+            made_at=moment_from(row["made_at"]),
+            units_deducted=decimal_from(row["units_deducted"]),
+            external_task_id=row["external_task_id"],
+            call_units=Decimal(row["call_units"]),
+            figureless=row["figureless"],
+        )
 
 
 def speech(connection: sqlite3.Connection, key: str) -> SpeechRecord | None:

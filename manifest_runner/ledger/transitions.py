@@ -11,7 +11,8 @@ from functools import cache
 from types import MappingProxyType
 
 from manifest_runner.errors import ManifestRunnerError
-from manifest_runner.models import JobState, utc_now, utc_text
+from manifest_runner.ledger.columns import now_text
+from manifest_runner.models import JobState
 
 _NONE: Mapping[str, object] = MappingProxyType({})
 
@@ -110,5 +111,5 @@ def record_event(
     connection.execute(
         "INSERT INTO events (at, external_task_id, attempt_id, from_state, to_state, why, code, request_id)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (at or utc_text(utc_now()), external_task_id, attempt_id, came_from, to, why, code, request_id),
+        (at or now_text(), external_task_id, attempt_id, came_from, to, why, code, request_id),
     )

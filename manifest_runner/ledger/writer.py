@@ -1,8 +1,10 @@
 """The one thread that writes the ledger.
 
-Writes that have queued up while the disk was busy are committed together (group commit), each in a savepoint of its
-own, and only then answered: whoever has an answer has it durably. When the file can't be written any more the
-writer breaks for good, and every later write is refused at once, so that no create call can leave unrecorded.
+Writes that have queued up while the disk was busy are committed together (group commit), and only then answered:
+whoever has an answer has it durably. When one of them fails all are made once more, each in a savepoint of its own, so
+that it spoils no other; a write must therefore come to the same when it is made twice. When the file can't be written
+any more the writer breaks for good, and every later write is refused at once, so that no create call can leave
+unrecorded.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from manifest_runner.ledger.connection import ledger_errors
 
 T = TypeVar("T")
 
-BATCH = 256  # writes a transaction at most; what a commit costs is hardly felt beyond
+BATCH = 512  # writes a transaction at most; what a commit costs is hardly felt beyond
 BEAT_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
@@ -177,25 +179,49 @@ class Writer:
         try:
             if self._fence is not None:
                 self._fence(self._connection)
-            for write in batch:
-                execute("SAVEPOINT one")
-                try:
-                    write.value = write.do(self._connection)
-                except sqlite3.IntegrityError as error:
-                    write.error = error  # a rule of ours was broken, not the file
-                    execute("ROLLBACK TO one")
-                except sqlite3.Error:
-                    raise
-                except Exception as error:  # noqa: BLE001 - handed to whoever asked for this write
-                    # No task can be handed the end of an iterator.
-                    write.error = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
-                    execute("ROLLBACK TO one")
-                execute("RELEASE one")
+            execute("SAVEPOINT batch")
+            if not _made_together(self._connection, batch):
+                execute("ROLLBACK TO batch")
+                for write in batch:
+                    _make_apart(self._connection, write)
             execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 execute("ROLLBACK")
             raise
+
+
+def _made_together(connection: sqlite3.Connection, batch: Sequence[_Write]) -> bool:
+    """Make them all without a savepoint each, for which SQLite would copy every page that a write changes.
+
+    False when one of them failed, whatever the others did; the file's own errors are raised.
+    """
+    try:
+        for write in batch:
+            write.value = write.do(connection)
+    except sqlite3.IntegrityError:
+        return False
+    except sqlite3.Error:
+        raise
+    except Exception:  # noqa: BLE001 - it comes again in `_make_apart`, which hands it on
+        return False
+    return True
+
+
+def _make_apart(connection: sqlite3.Connection, write: _Write) -> None:
+    connection.execute("SAVEPOINT one")
+    try:
+        write.value = write.do(connection)
+    except sqlite3.IntegrityError as error:
+        write.error = error  # a rule of ours was broken, not the file
+        connection.execute("ROLLBACK TO one")
+    except sqlite3.Error:
+        raise
+    except Exception as error:  # noqa: BLE001 - handed to whoever asked for this write
+        # No task can be handed the end of an iterator.
+        write.error = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
+        connection.execute("ROLLBACK TO one")
+    connection.execute("RELEASE one")
 
 
 def _call(unwritten: Callable[[], object]) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 from manifest_runner.ledger import queries
-from manifest_runner.ledger.columns import paid_columns, units_column
-from manifest_runner.ledger.records import AttemptRecord
+from manifest_runner.ledger.columns import now_text, paid_columns, units_column
+from manifest_runner.ledger.records import ATTEMPT_COLUMNS, AttemptRecord
+from manifest_runner.ledger.stands import Newest, attempt_of, newest_of, stand_of
 from manifest_runner.ledger.transitions import IllegalTransition, move, record_event, state_of
 from manifest_runner.models import (
     Job,
@@ -22,7 +22,6 @@ from manifest_runner.models import (
     attempt_id,
     differing,
     units_text,
-    utc_now,
     utc_text,
 )
 
@@ -82,16 +81,15 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
     """
     job = intent.job
     key = job.external_task_id
-    now = utc_text(utc_now())
-    state = state_of(connection, key)
-    newest = _newest_attempt(connection, key)
-    again = newest if state is JobState.PENDING else None
-    if again is not None:
-        number = again.number
-    else:
-        number = 1 if newest is None else queries.next_attempt_number(connection, key)
+    now = now_text()
+    newest = newest_of(connection, key)
+    parts = _json(dict(intent.fingerprint_parts))
+    number, earlier = newest.number or 1, None
+    if newest.state is JobState.PENDING:
+        earlier = _earlier_parts(newest, parts)
+    elif newest.number is not None:
+        number = queries.next_attempt_number(connection, key)
     identity = attempt_id(key, number)
-    earlier = None if again is None else _earlier_parts(again, intent)
     mode, watermark = paid_columns(job)
     move(
         connection,
@@ -99,7 +97,7 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
         JobState.SUBMITTING,
         intent.why,
         attempt_id=identity,
-        stands=state,
+        stands=newest.state,
         at=now,
         columns={
             "mode": mode,
@@ -111,49 +109,46 @@ def intend(connection: sqlite3.Connection, intent: Intent) -> AttemptRecord:
         },
     )
     row = connection.execute(
-        "INSERT INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts, intent_at,"
-        " sent_at, posts, settle_seconds, units_reserved, key_id, clock_skew, earlier_parts, fitted)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (external_task_id, number) DO UPDATE SET fingerprint = excluded.fingerprint,"
-        " fingerprint_parts = excluded.fingerprint_parts, sent_at = excluded.sent_at, posts = posts + 1,"
-        " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved,"
-        " key_id = excluded.key_id, earlier_parts = excluded.earlier_parts, fitted = excluded.fitted"
-        " RETURNING *",
+        _INTEND,
         (
             identity,
             key,
             number,
             intent.fingerprint,
-            _json(dict(intent.fingerprint_parts)),
+            parts,
             now,
             now,
             intent.settle_seconds,
             units_text(intent.units_reserved),
             intent.key_id,
             intent.clock_skew.total_seconds() if intent.clock_skew is not None else None,
-            _json(dict(earlier)) if earlier is not None else None,
-            _json(dict(intent.fitted)),
+            earlier,
+            _json(dict(intent.fitted)) if intent.fitted else "{}",
         ),
     ).fetchone()
     return AttemptRecord.from_row(row)
 
 
-def _newest_attempt(connection: sqlite3.Connection, external_task_id: str) -> AttemptRecord | None:
-    row = connection.execute(
-        "SELECT * FROM attempts WHERE external_task_id = ? ORDER BY number DESC LIMIT 1", (external_task_id,)
-    ).fetchone()
-    return None if row is None else AttemptRecord.from_row(row)
+_INTEND = (
+    "INSERT INTO attempts (attempt_id, external_task_id, number, fingerprint, fingerprint_parts, intent_at,"  # noqa: S608 names of columns
+    " sent_at, posts, settle_seconds, units_reserved, key_id, clock_skew, earlier_parts, fitted)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (external_task_id, number) DO UPDATE SET fingerprint = excluded.fingerprint,"
+    " fingerprint_parts = excluded.fingerprint_parts, sent_at = excluded.sent_at, posts = posts + 1,"
+    " settle_seconds = max(settle_seconds, excluded.settle_seconds), units_reserved = excluded.units_reserved,"
+    " key_id = excluded.key_id, earlier_parts = excluded.earlier_parts, fitted = excluded.fitted"
+    f" RETURNING {ATTEMPT_COLUMNS}"
+)
 
 
-def _earlier_parts(attempt: AttemptRecord, intent: Intent) -> Mapping[str, str] | None:
+def _earlier_parts(attempt: Newest, parts: str) -> str | None:
     """What an earlier POST under this id asked for, when it was something else and may still turn out to have arrived.
 
     A refusal leaves a code, and proves that nothing did.
     """
     if attempt.earlier_parts is not None:
         return attempt.earlier_parts
-    other = dict(attempt.fingerprint_parts) != dict(intent.fingerprint_parts)
-    return attempt.fingerprint_parts if other and attempt.code is None else None
+    return attempt.fingerprint_parts if attempt.fingerprint_parts != parts and attempt.code is None else None
 
 
 def accepted(connection: sqlite3.Connection, acceptance: Acceptance) -> AttemptRecord:
@@ -162,7 +157,7 @@ def accepted(connection: sqlite3.Connection, acceptance: Acceptance) -> AttemptR
     pending -> running: a task of ours that two look-ups had missed was found before anything was sent again.
     """
     identity = acceptance.attempt_id
-    now = utc_text(utc_now())
+    now = now_text()
     stand = stand_of(connection, identity)
     changed, parts = acceptance.changed, stand.fingerprint_parts
     why = acceptance.why
@@ -183,23 +178,26 @@ def accepted(connection: sqlite3.Connection, acceptance: Acceptance) -> AttemptR
         columns=_of_a_new_video(identity, changed),
     )
     row = connection.execute(
-        "UPDATE attempts SET task_id = ?, accepted_at = ?, service_status = ?, request_id = ?, code = NULL,"
-        " fingerprint_parts = ?, earlier_parts = NULL WHERE attempt_id = ? RETURNING *",
-        (
-            acceptance.task_id,
-            now,
-            acceptance.status,
-            acceptance.request_id,
-            parts,
-            identity,
-        ),
+        _ACCEPT,
+        (acceptance.task_id, now, acceptance.status, acceptance.request_id, parts, identity),
     ).fetchone()
     return AttemptRecord.from_row(row)
 
 
+_ACCEPT = (
+    "UPDATE attempts SET task_id = ?, accepted_at = ?, service_status = ?, request_id = ?, code = NULL,"  # noqa: S608 names of columns
+    " fingerprint_parts = ?, earlier_parts = NULL WHERE attempt_id = ?"
+    f" RETURNING {ATTEMPT_COLUMNS}"
+)
+
+
 def _of_a_new_video(identity: str, changed: Sequence[str]) -> dict[str, object]:
     """The columns of a job that speaks of this attempt now, and of no earlier video."""
-    return {"current": identity, "changed": _json(list(changed)), **dict.fromkeys(_OF_A_VIDEO)}
+    return {
+        "current": identity,
+        "changed": _json(list(changed)) if changed else "[]",
+        **dict.fromkeys(_OF_A_VIDEO),
+    }
 
 
 def a_new_video_comes(connection: sqlite3.Connection, attempt: AttemptRecord) -> None:
@@ -298,43 +296,3 @@ def ended(connection: sqlite3.Connection, ending: Ending) -> None:
             ending.attempt_id,
         ),
     )
-
-
-class Stand(NamedTuple):
-    """Where the job of an attempt stands: as much as most writes have to know. JSON is as the ledger has it."""
-
-    attempt_id: str
-    external_task_id: str
-    state: JobState
-    current: str | None
-    fingerprint_parts: str
-    earlier_parts: str | None
-
-    def is_current(self, connection: sqlite3.Connection) -> bool:
-        """Whether the job's state speaks of this attempt."""
-        if self.current == self.attempt_id:
-            return True
-        record = queries.job(connection, self.external_task_id)  # written by an older version, perhaps
-        return (
-            record is not None and record.attempt is not None and record.attempt.attempt_id == self.attempt_id
-        )
-
-
-def stand_of(connection: sqlite3.Connection, identity: str) -> Stand:
-    """Raises IllegalTransition when the ledger has no such attempt."""
-    row = connection.execute(
-        "SELECT attempt_id, external_task_id, state, current, fingerprint_parts, earlier_parts"
-        " FROM attempts JOIN jobs USING (external_task_id) WHERE attempt_id = ?",
-        (identity,),
-    ).fetchone()
-    if row is None:
-        raise IllegalTransition(f"The ledger has no attempt {identity!r}.")
-    known, key, state, *rest = row
-    return Stand(known, key, JobState(state), *rest)
-
-
-def attempt_of(connection: sqlite3.Connection, identity: str) -> AttemptRecord:
-    row = connection.execute("SELECT * FROM attempts WHERE attempt_id = ?", (identity,)).fetchone()
-    if row is None:
-        raise IllegalTransition(f"The ledger has no attempt {identity!r}.")
-    return AttemptRecord.from_row(row)

@@ -30,7 +30,7 @@ class Alike(NamedTuple):
     cells: Cells
 
 
-def alike(rows: Rows, numbers: range) -> list[Alike]:
+def alike(rows: Rows, numbers: Sequence[int]) -> list[Alike]:
     """The rows by the columns that they fill in."""
     paths = [column.path for column in rows.columns]
     records = list(rows.cells(numbers))

@@ -28,6 +28,7 @@ from manifest_runner.manifest.text import shown
 from manifest_runner.models import Location, Problem
 
 DELIMITERS = (",", ";", "\t")
+MOST_COLUMNS = 1000  # each is looked at for what it may have been meant to be
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _BLOCK = 500  # lines that are read together
@@ -57,6 +58,8 @@ def read_csv(text: str, file: str, *, templates: Sequence[str] = ()) -> tuple[Cs
             mend="Its first line names the fields, such as `external_task_id,image,sound_file`.",
         )
         raise ManifestError([problem])
+    if len(header.cells) > MOST_COLUMNS:
+        raise ManifestError([_too_wide(header, file, delimiter)])
     headings, problems = read_headings(
         header.cells,
         file=file,
@@ -182,6 +185,16 @@ def _even_blocks(data: bytes, start: int, width: int, delimiter: str) -> Iterato
         ends = list(accumulate(map(len, texts), initial=start))
         start = ends[-1]
         yield ends[1:]
+
+
+def _too_wide(header: _Record, file: str, delimiter: str) -> Problem:
+    """Told at the first column that is too many."""
+    cell = next(islice(cells_in(header.text, header.line, delimiter), MOST_COLUMNS, None))
+    return Problem(
+        location=_at(cell, file),
+        what=f"The sheet has {len(header.cells):,} columns; {MOST_COLUMNS:,} are the most that are read.",
+        mend="Take away those that no job needs: often they are empty ones that the spreadsheet added.",
+    )
 
 
 def _wrong_width(record: _Record, headings: list[Heading], file: str, delimiter: str) -> Problem:

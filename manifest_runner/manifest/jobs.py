@@ -38,7 +38,7 @@ from manifest_runner.models import (
 
 _USUAL_SPEED = Decimal("1.0")
 _USUAL_FIT = Fit()
-_MODES = {mode.value: mode for mode in Mode}
+MODES = {mode.value: mode for mode in Mode}
 _UNKNOWN_ID = "id"  # stands in for an id that can't be made yet, so that the rest of a path can be checked
 
 
@@ -63,7 +63,7 @@ class Completed:
 
 def complete(row: Row, common: Common) -> Completed:
     """All that the job of a row is made of, or every reason why it can't be one."""
-    result = _filled_in(row, common)
+    result = fill_in(row, common)
     if "output" in result.content:
         _refuse_slashes(result)
     formless = _check(result, common)
@@ -80,10 +80,10 @@ def complete(row: Row, common: Common) -> Completed:
 
 def make_job(row: Row, common: Common) -> Job:
     """The job of a row that has been completed before, and was sound."""
-    return _job(_filled_in(row, common).content, row)
+    return job_of(fill_in(row, common).content, row)
 
 
-def _filled_in(row: Row, common: Common) -> Completed:
+def fill_in(row: Row, common: Common) -> Completed:
     """The row over the defaults, with an id and its names filled in."""
     doubtful = row.bad | common.bad
     content = with_defaults(common.defaults, row.data)
@@ -206,7 +206,7 @@ def _captions(content: dict[str, Any]) -> bool:
     return content.get("captions") == "srt" and "speech" in content
 
 
-def _job(content: dict[str, Any], row: Row) -> Job:
+def job_of(content: dict[str, Any], row: Row) -> Job:
     get = content.get
     speech, fit = get("speech"), get("fit")
     return Job(
@@ -217,7 +217,7 @@ def _job(content: dict[str, Any], row: Row) -> Job:
         audio_id=content.get("audio_id"),
         speech=_speech(speech) if speech else None,
         prompt=content.get("prompt") or None,
-        mode=_MODES[content.get("mode", Mode.STD.value)],
+        mode=MODES[content.get("mode", Mode.STD.value)],
         watermark=_watermark(content),
         callback_url=content.get("callback_url"),
         fit=_fit(fit) if fit else _USUAL_FIT,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from manifest_runner.manifest.columns import ID, MOST_GROUPS, PROMPT, Alike, alike, texts_in, values_in
-from manifest_runner.manifest.jobs import complete
+from manifest_runner.manifest.jobs import MODES, complete
 from manifest_runner.manifest.rows import Common, Row
 from manifest_runner.manifest.sheet import Rows
 from manifest_runner.manifest.source import CsvSource
@@ -62,8 +62,5 @@ def _sketch(source: CsvSource, common: Common, group: Alike) -> Sketch | None:
         images=cells.get(("image",)) or [content["image"]] * count,
         sounds=cells.get(("sound_file",)) or [content["sound_file"]] * count,
         prompts=texts.get(PROMPT) or [""] * count,
-        modes=list(map(_MODES.__getitem__, modes)),
+        modes=list(map(MODES.__getitem__, modes)),
     )
-
-
-_MODES = {mode.value: mode for mode in Mode}

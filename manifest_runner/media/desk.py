@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,6 +92,12 @@ class Desk(Generic[Facts, Recipe]):
         if answer is None:
             answer = self._asked[reference] = self._ask_once(reference)
         return answer
+
+    def ask_all(self, references: Iterable[str]) -> None:
+        """Have them looked at, as far as nobody has asked yet."""
+        for reference in dict.fromkeys(references):
+            if reference not in self._asked:
+                self.ask(reference)
 
     def known(self, reference: str | None, fit: Fit) -> Checked[Facts, Recipe] | None:
         """What is known of it, and will be done to it; None before it was looked at for such a job."""

@@ -103,7 +103,11 @@ class Encoder:
             return _Plain(data, hashlib.sha256(data).hexdigest())
 
         key = file_key(source, self._folder)
-        found = read() if key is None else memory.once(key, read)
+
+        def unchanged() -> bool:
+            return key == file_key(source, self._folder)
+
+        found = read() if key is None else memory.once(key, read, lasting=unchanged)
         _refuse_another(source, facts, found.sha256)
         return found.data
 
@@ -155,7 +159,10 @@ class _Memory(Generic[Made]):
         self._making: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+    def once(
+        self, key: Hashable, make: Callable[[], Made], *, lasting: Callable[[], bool] = lambda: True
+    ) -> Made:
+        """What was made under this key, or is made now; kept only if it is `lasting`, as asked afterwards."""
         with self._lock:
             making = self._making.setdefault(key, threading.Lock())
         with making:
@@ -163,14 +170,16 @@ class _Memory(Generic[Made]):
                 if key in self._made:
                     self._made.move_to_end(key)
                     return self._made[key]
+            kept = False
             try:
                 made = make()
-            except BaseException:
+                kept = lasting()
+            finally:
                 with self._lock:
-                    self._making.pop(key, None)
-                raise
-            with self._lock:
-                self._keep(key, made)
+                    if kept:
+                        self._keep(key, made)
+                    else:
+                        self._making.pop(key, None)
         return made
 
     def _keep(self, key: Hashable, made: Made) -> None:

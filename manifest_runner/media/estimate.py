@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 
 from manifest_runner.media.limits import AUDIO_MAX_SECONDS, AUDIO_MIN_SECONDS
 from manifest_runner.models import Mode, Rates, Speech, Units
@@ -27,6 +28,7 @@ def billed_seconds(seconds: Decimal) -> int:
     return int(seconds.to_integral_value(ROUND_CEILING))
 
 
+@lru_cache(maxsize=1_000)  # thousands of rows have a recording of the same length
 def estimate(mode: Mode, seconds: Decimal | None, *, speech: bool, rates: Rates = DEFAULT_RATES) -> Estimate:
     """The cost of one video of `seconds`; with `speech`, of the text-to-speech call before it as well.
 

@@ -51,8 +51,12 @@ class JobMedia:
     image_recipe: ImageRecipe | None = None
     audio_recipe: AudioRecipe | None = None
     sound_passed_on: bool = False  # by URL: what it leads to can be another thing when the service fetches it
-    fingerprint: str
     fingerprint_parts: Mapping[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """The one hash over all parts; made when it is asked for, which is when the job is sent."""
+        return fingerprint(self.fingerprint_parts)
 
     @property
     def seconds(self) -> Decimal | None:
@@ -142,20 +146,23 @@ class Preflight:
         if progress:
             progress(1)
 
+    def usable(self, job: Job) -> bool:
+        """Whether nothing is wrong with a job's media."""
+        image, sound = self._checked(job)
+        return not image.objections and not sound.objections
+
     def of(self, job: Job) -> JobMedia | None:
         """What is known of a job's media; None where something is wrong with them."""
         image, sound = self._checked(job)
         if image.objections or sound.objections:
             return None
-        parts = self._parts(job, image, sound)
         return JobMedia(
             image=image.facts,
             audio=sound.facts,
             image_recipe=image.recipe,
             audio_recipe=sound.recipe,
             sound_passed_on=sound.passed_on,
-            fingerprint=fingerprint(parts),
-            fingerprint_parts=parts,
+            fingerprint_parts=self._parts(job, image, sound),
         )
 
     def parts_text_of(self, job: Job) -> str | None:
@@ -174,28 +181,18 @@ class Preflight:
     ) -> list[str | None]:
         """The same of many jobs that have nothing else: no watermark, no `fit`. None for those whose media are made to
         fit, or can't be used. The media are looked at, each file once."""
-        for reference in dict.fromkeys(images):
-            self._images.ask(reference)
-        for reference in dict.fromkeys(sounds):
-            self._sounds.ask(reference)
-        of_image = {one: self._plain(self._images, one, image_part) for one in dict.fromkeys(images)}
-        of_sound = {one: self._plain(self._sounds, one, sound_part) for one in dict.fromkeys(sounds)}
+        self._images.ask_all(images)  # both before any answer is waited for
+        self._sounds.ask_all(sounds)
         return [
             plain_parts_text(image, sound, prompt, mode) if image and sound else None
             for image, sound, prompt, mode in zip(
-                map(of_image.__getitem__, images),
-                map(of_sound.__getitem__, sounds),
+                _plain_parts(self._images, images, image_part),
+                _plain_parts(self._sounds, sounds, sound_part),
                 prompts,
                 modes,
                 strict=True,
             )
         ]
-
-    def _plain(
-        self, desk: Desk[Facts, Recipe], reference: str, part: Callable[[str, str | None], str]
-    ) -> str | None:
-        checked = desk.checked(reference, _USUAL_FIT)
-        return part(reference, checked.content) if checked.recipe is None and not checked.objections else None
 
     def _checked(self, job: Job) -> tuple[Checked[ImageFacts, ImageRecipe], Checked[AudioFacts, AudioRecipe]]:
         return self._images.checked(job.image, job.fit), self._sounds.checked(job.sound_file, job.fit)
@@ -270,6 +267,18 @@ def preflight(
         for _ in found.over(jobs, progress):
             pass
     return found
+
+
+def _plain_parts(
+    desk: Desk[Facts, Recipe], references: Sequence[str], part: Callable[[str, str | None], str]
+) -> Iterator[str | None]:
+    """Of each reference its part of a fingerprint; None where it is made to fit, or can't be used."""
+    found = {}
+    for reference in set(references):
+        one = desk.checked(reference, _USUAL_FIT)
+        usable = one.recipe is None and not one.objections
+        found[reference] = part(reference, one.content) if usable else None
+    return map(found.__getitem__, references)
 
 
 def _chosen(image: ImageRecipe | None, audio: AudioRecipe | None) -> list[str]:

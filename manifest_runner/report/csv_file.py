@@ -26,12 +26,22 @@ Value = Mapping[str, Any]
 
 def _plain(name: str) -> Callable[[JobLine, Value], str]:
     """What we made ourselves, as the JSON has it."""
-    return lambda _, value: str(value[name]) if value[name] is not None else ""
+
+    def column(_: JobLine, value: Value) -> str:
+        made = value[name]
+        return "" if made is None else str(made)
+
+    return column
 
 
 def _told(name: str) -> Callable[[JobLine, Value], str]:
     """What somebody else wrote."""
-    return lambda _, value: cell(str(value[name])) if value[name] is not None else ""
+
+    def column(_: JobLine, value: Value) -> str:
+        told = value[name]
+        return "" if told is None else cell(str(told))
+
+    return column
 
 
 _COLUMNS: dict[str, Callable[[JobLine, Value], str]] = {
@@ -76,9 +86,6 @@ class CsvFile:
 
     def add(self, line: JobLine, value: Value) -> None:
         """`value` is the line as report.json has it."""
-        self._rows.writerow(
-            [
-                *(column(line, value) for column in _COLUMNS.values()),
-                *(cell(line.vars.get(name, "")) for name in self._var_names),
-            ]
-        )
+        row = [column(line, value) for column in _COLUMNS.values()]
+        row += [cell(line.vars.get(name, "")) for name in self._var_names]
+        self._rows.writerow(row)

@@ -15,6 +15,9 @@ from manifest_runner.report.tally import ModeTotals, Totals
 
 VERSION = 1
 
+_HEAD = json.JSONEncoder(indent=2, ensure_ascii=False).encode
+_LINE = json.JSONEncoder(ensure_ascii=False).encode  # made once: `json.dumps` makes one for each call
+
 
 def write_json(report: CampaignReport, out: TextIO) -> None:
     """Write the whole report, one job a line, each as it is read: memory does not grow with the campaign."""
@@ -30,10 +33,10 @@ class JsonFile:
     def __init__(self, report: CampaignReport, out: TextIO) -> None:
         self._out = out
         self._separator = "\n    "
-        out.write(_dumps(head_value(report), indent=2).removesuffix("\n}") + ',\n  "jobs": [')
+        out.write(_written(_HEAD(head_value(report))).removesuffix("\n}") + ',\n  "jobs": [')
 
     def add(self, value: dict[str, Any]) -> None:
-        self._out.write(self._separator + _dumps(value))
+        self._out.write(self._separator + _written(_LINE(value)))
         self._separator = ",\n    "
 
     def end(self) -> None:
@@ -101,13 +104,12 @@ def job_value(line: JobLine) -> dict[str, Any]:
     }
 
 
-def _dumps(value: dict[str, Any], indent: int | None = None) -> str:
+def _written(text: str) -> str:
     """JSON with its text readable, except halves of characters (YAML's `"\\ud800"`), which UTF-8 can't hold.
 
     Those come out as `\\ud800`, which is JSON's own escape for them.
     """
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _limit_value(limit: LimitRecord) -> dict[str, Any]:

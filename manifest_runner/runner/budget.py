@@ -95,6 +95,10 @@ class Budget:
         self._spent += reserved if deducted is None else deducted
         self._changed.set()
 
+    def give_up(self, external_task_id: str, *, may_be_owed: bool) -> None:
+        """Nothing becomes of it in this run. `may_be_owed`: an earlier call may yet turn out to have arrived."""
+        self.settle(external_task_id, None if may_be_owed else Decimal(0))
+
     def release(self, external_task_id: str) -> None:
         """Nothing was created: give the reservation back."""
         self.settle(external_task_id, Decimal(0))

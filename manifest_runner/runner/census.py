@@ -8,9 +8,10 @@ campaign. The list says it of all of them, if it can be believed. This is what t
   readable, newest first throughout. Then tasks that come up meanwhile push entries onto later pages, where they are
   seen twice; none can slip through. Any other order, or a list longer than the walk is worth, is not trusted.
 - It is kept fresh by what the watcher lists anyway: a first page that still shows the newest task of the page before
-  has left nothing out between them. Nobody is sent on its word when such a look is more than a minute old.
+  has left nothing out between them. Nobody is sent on its word when such a look is more than a minute old; a page
+  that lacks tasks which we have made ourselves is as old as the first of these.
 - It is tried: the first wave of jobs is looked up one by one all the same, and nobody is spared before half of it has
-  borne the census out; so is a sample of the rest.
+  borne the census out; so is one in ten of the rest.
 - One contradiction ends the belief for the whole run: a look-up that finds what the census does not have, a stranger's
   task under an id of this campaign, a create call that is answered with "exists already".
 
@@ -34,7 +35,8 @@ PAGE = 500
 MOST_PAGES = 200
 JOBS_A_PAGE = 20  # a page has to spare so many jobs their look-ups, or the walk is not worth it
 SMALL = 32  # jobs
-LEAST_WAVE, SAMPLE = 8, 16  # jobs that are looked up all the same
+LEAST_WAVE, LEAST_SAMPLE = 8, 16  # jobs that are looked up all the same
+SAMPLED = 10  # one of so many
 LIST_TRIES = 3
 
 Stranger = Callable[[Task], bool]
@@ -66,7 +68,9 @@ class Census:
         self._on_trial = max(wave, LEAST_WAVE)
         self._borne_out = 0  # look-ups that found nothing where the census has nothing
         self._sample = (
-            frozenset(rng.sample(range(jobs), min(SAMPLE, jobs))) if self._most_pages else frozenset()
+            frozenset(rng.sample(range(jobs), min(max(LEAST_SAMPLE, jobs // SAMPLED), jobs)))
+            if self._most_pages
+            else frozenset()
         )
         self._asked = 0  # how often `spares` was
         self._ids: set[int] = set()  # hashes of external ids: one that collides costs a look-up, no more
@@ -124,7 +128,7 @@ class Census:
     # -- keeping it fresh ----------------------------------------------------------------------------------------
 
     def look(self, page: TaskPage, size: int, at: float) -> None:
-        """A first page of the list, asked for in this size at this time."""
+        """A first page of the list, asked for in this size, that shows the account as it was at this time or later."""
         if not self.trusted:
             return
         order, shown = _Order(), frozenset(task.task_id for task in page.tasks)

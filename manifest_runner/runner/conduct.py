@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from manifest_runner.errors import FetchError, ManifestRunnerError
-from manifest_runner.ledger import AttemptRecord, Ledger, queries, writes
+from manifest_runner.ledger import AttemptRecord, Ledger, writes
 from manifest_runner.models import JobState, utc_now
 from manifest_runner.runner.ahead import Ahead, Held
 from manifest_runner.runner.budget import Budget
@@ -17,9 +17,10 @@ from manifest_runner.runner.decide import Action
 from manifest_runner.runner.fetch import Fetcher
 from manifest_runner.runner.fetches import Fetches, attempt_of
 from manifest_runner.runner.guard import Guard
+from manifest_runner.runner.identities import AlreadyThere, Identities
 from manifest_runner.runner.pace import Size
 from manifest_runner.runner.plan import Plan, Step
-from manifest_runner.runner.prepare import AlreadyThere, Prepared, Preparer, expected_bytes
+from manifest_runner.runner.prepare import Prepared, Preparer, expected_bytes
 from manifest_runner.runner.send import Sender
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slot, Slots
@@ -53,6 +54,7 @@ class Conductor:
         self,
         *,
         ledger: Ledger,
+        identities: Identities,
         preparer: Preparer,
         submitter: Submitter,
         watcher: Watcher,
@@ -64,6 +66,7 @@ class Conductor:
         ahead: Ahead | None = None,
     ) -> None:
         self._ledger = ledger
+        self._identities = identities
         self._preparer = preparer
         self._submitter = submitter
         self._watcher = watcher
@@ -76,7 +79,14 @@ class Conductor:
         self._ahead = ahead or Ahead()
         self._turn = asyncio.Lock()
         self._guard = Guard(ledger, stop)
-        self._sender = Sender(submitter=submitter, slots=slots, budget=budget, guard=self._guard, stop=stop)
+        self._sender = Sender(
+            identities=identities,
+            submitter=submitter,
+            slots=slots,
+            budget=budget,
+            guard=self._guard,
+            stop=stop,
+        )
         self._fetches = Fetches(ledger=ledger, fetcher=fetcher, guard=self._guard)
         self._sending = Crew(stop)  # what holds slots, or makes ready for them
         self._fetching = Crew(stop)
@@ -111,7 +121,7 @@ class Conductor:
         for _ in range(min(FETCHES[-1], max(FETCHES[0], slots // 4))):
             self._fetching.spawn(self._fetches.work())
         line, ahead = plan.steps(Action.SEND), min(PREPARED_AHEAD, max(FEWEST_AHEAD, slots))
-        census = self._sending.spawn(self._preparer.look_around())
+        census = self._sending.spawn(self._identities.look_around())
         for _ in range(min(ahead, plan.counts[Action.SEND])):
             self._sending.spawn(self._prepare_some(line, census))
 
@@ -122,8 +132,9 @@ class Conductor:
         await asyncio.wait({census}, timeout=LOOK_AROUND_SECONDS)
         for step in line:
             if not self._stop.may_send():
-                return
+                break
             await self._guard.run(step, self._take_up, step)
+        census.cancel()  # nobody asks it any more
 
     async def _take_up(self, step: Step) -> None:
         """Make the job ready, once there is memory for it, and send it in its turn."""
@@ -161,7 +172,7 @@ class Conductor:
                 await self._budget.room_for(step.external_task_id, step.estimate.low)
             prepared = await self._preparer.prepare(step)
         except Exception:
-            self._budget.release(step.external_task_id)
+            self._budget.give_up(step.external_task_id, may_be_owed=step.may_have_arrived)
             raise
         if isinstance(prepared, AlreadyThere):
             self._budget.hold(step.external_task_id, prepared.attempt.units_reserved)
@@ -170,7 +181,7 @@ class Conductor:
             return None
         if prepared is None:
             self._budget.release(step.external_task_id)
-            self._say_it_is_taken(step)
+            self._guard.say_it_is_taken(step)
         return prepared
 
     async def _slot_for(self, prepared: Prepared) -> Slot | None:
@@ -196,27 +207,11 @@ class Conductor:
         step, seconds = prepared.step, prepared.seconds
         with slot:
             with held:
-                sent = await self._submit(prepared, slot)
+                sent = await self._sender.send(prepared, slot)
                 del prepared  # its media may be megabytes, and it is no longer needed
             if sent is not None:
                 size = Size(step.job.mode, float(seconds)) if step.job and seconds is not None else Size()
                 await self._watch(step, sent.attempt, slot, size, sent.task)
-
-    async def _submit(self, prepared: Prepared, slot: Slot) -> Accepted | None:
-        step = prepared.step
-        try:
-            if not await self._preparer.still_free(prepared):
-                self._budget.release(step.external_task_id)
-                self._say_it_is_taken(step)
-                return None
-        except Exception:
-            self._budget.release(step.external_task_id)
-            raise
-        try:
-            return await self._sender.send(prepared, slot)
-        except Exception:
-            self._budget.settle(step.external_task_id, None)  # whatever it was: the worst case is counted
-            raise
 
     async def _watch(
         self, step: Step, attempt: AttemptRecord, slot: Slot, size: Size, told: Task | None = None
@@ -261,10 +256,6 @@ class Conductor:
             await self._take_up(step)
 
     # -- trouble -------------------------------------------------------------------------------------------------
-
-    def _say_it_is_taken(self, step: Step) -> None:
-        record = self._ledger.read(queries.job, step.external_task_id)
-        self._guard.say(step, (record.why if record else None) or "its id is taken in the account")
 
     async def _watch_all(self) -> None:
         try:

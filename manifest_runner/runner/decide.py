@@ -58,10 +58,17 @@ def paid_already(record: JobRecord, facts: JobMedia | None) -> AttemptRecord | N
         (
             one
             for one in reversed(record.attempts)
-            if one.service_status is ServiceStatus.SUCCEED and dict(one.fingerprint_parts) == parts
+            if _succeeded(one) and dict(one.fingerprint_parts) == parts
         ),
         None,
     )
+
+
+def _succeeded(attempt: AttemptRecord) -> bool:
+    """Older versions let a status told late cover the last one: there, what ended and cost something succeeded."""
+    if attempt.service_status in (ServiceStatus.SUCCEED, ServiceStatus.FAILED):
+        return attempt.service_status is ServiceStatus.SUCCEED
+    return attempt.ended_at is not None and attempt.units_deducted != 0
 
 
 def decide_paid(

@@ -14,7 +14,7 @@ from manifest_runner.errors import (
     ServiceError,
     ServiceRefused,
 )
-from manifest_runner.ledger import Ledger, writes
+from manifest_runner.ledger import Ledger, queries, writes
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.stop import Stop, bug_in, stops_the_run
 
@@ -61,6 +61,11 @@ class Guard:
             await self.note(step, str(error))
         except Exception as error:  # noqa: BLE001 - reported as a bug; the jobs under way are still brought home
             self._stop.send_no_more(bug_in(f"job {step.external_task_id}", error))
+
+    def say_it_is_taken(self, step: Step) -> None:
+        """Somebody else has its id, as the ledger has recorded."""
+        record = self._ledger.read(queries.job, step.external_task_id)
+        self.say(step, (record.why if record else None) or "its id is taken in the account")
 
     def say(self, step: Step, what: str) -> None:
         """One sentence about a job, for the end of the run."""

@@ -11,6 +11,7 @@ from manifest_runner.runner.stop import Stop, bug_in
 from manifest_runner.runner.watched import Watched
 
 CONFIRMED_AT_ONCE = 8
+REST_SECONDS = 1.0  # between two look-ups of one task, however many hints come
 EARLY_HINTS = 256  # kept of tasks that are not watched yet: a callback can overtake the create call's answer
 EARLY_SECONDS = 10.0
 
@@ -36,7 +37,7 @@ class EarlyHints:
 
 
 class Confirming:
-    """Looks up what was hinted at, few at once; a task for which more hints come is looked up once more after it.
+    """Looks up what was hinted at, few at once; a task for which more hints come is looked up once more a while later.
 
     `confirm` looks one task up. What it raises stops the run.
     """
@@ -47,7 +48,7 @@ class Confirming:
         self._queue: asyncio.Queue[Watched] = asyncio.Queue()
 
     def soon(self, watched: Watched) -> None:
-        """One look-up soon; another after it, when a hint comes while it is on its way."""
+        """One look-up soon; another after a rest, when a hint comes meanwhile."""
         watched.again = watched.queued
         if not watched.queued:
             watched.queued = True
@@ -73,6 +74,9 @@ class Confirming:
                 self._stop.now(error)
             except Exception as error:  # noqa: BLE001 - reported as a bug, after what is under way was recorded
                 self._stop.now(bug_in("confirming a callback", error))
-            watched.queued = False
-            if watched.again:
-                self.soon(watched)
+            asyncio.get_running_loop().call_later(REST_SECONDS, self._rested, watched)
+
+    def _rested(self, watched: Watched) -> None:
+        watched.queued = False
+        if watched.again:
+            self.soon(watched)

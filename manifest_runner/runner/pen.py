@@ -62,9 +62,10 @@ class Pen:
             try:
                 if not self.broken:
                     self._put(content)
-            except (OSError, ValueError) as error:  # ValueError: it was closed
-                self._break(getattr(error, "strerror", None) or str(error))
-            answer.set_result(None)
+            except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and the run goes on without
+                self._break(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+            finally:
+                answer.set_result(None)  # somebody may wait for it
 
     def _put(self, content: bytes) -> None:
         try:

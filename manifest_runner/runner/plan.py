@@ -9,10 +9,11 @@ from decimal import Decimal
 from itertools import islice
 
 from manifest_runner.ledger import JobRecord
+from manifest_runner.manifest import jobs_at
 from manifest_runner.media import Estimate, JobMedia
 from manifest_runner.models import Job, Units
 from manifest_runner.runner.decide import Action
-from manifest_runner.runner.step import Step, Terms, costs_of, orphan_of, step_of
+from manifest_runner.runner.step import Step, Terms, orphan_of, step_of
 
 __all__ = ["Plan", "Step"]
 
@@ -159,46 +160,41 @@ class Plan:
                 chosen._add(step, self._rows.places[row], self._rows.seen[row])
         return chosen
 
-    def changes(self) -> Iterator[tuple[tuple[str, ...], bool]]:
-        """Of every row of the manifest in its order: the fields that differ from what was sent, and whether it may
-        be sent."""
+    def rows(self) -> Iterator[tuple[tuple[str, ...], Units | None]]:
+        """Of every row of the manifest in its order: the fields that differ from what was sent, and what sending it
+        would probably cost; None where that is unknown, or it is not sent."""
         row, rows = 0, self._rows
         for position in range(len(self.jobs)):
             while row < len(rows.places) and rows.places[row] < position:
                 row += 1
             if row < len(rows.places) and rows.places[row] == position:
-                yield rows.changed_at(row), _ACTIONS[rows.actions[row]].costs
+                yield rows.changed_at(row), rows.expected[row]
             else:
-                yield (), False
-
-    def estimate(self, job: Job) -> Estimate:
-        """What sending the job would probably cost."""
-        return costs_of(job, self._media_of(job), self.terms.rates)
+                yield (), None
 
     # -- steps made ----------------------------------------------------------------------------------------------
 
     def _made(self, rows: Iterator[int]) -> Iterator[tuple[int, Step]]:
         while chunk := list(islice(rows, AT_ONCE)):
-            jobs = [self._job_at(self._rows.places[row]) for row in chunk]
-            keys = [
-                job.external_task_id if job else self._orphans[-self._rows.places[row] - 1]
-                for row, job in zip(chunk, jobs, strict=True)
-            ]
+            places = [self._rows.places[row] for row in chunk]
+            named = [place for place in places if place >= 0]
+            jobs = dict(zip(named, jobs_at(self.jobs, named), strict=True))
+            keys = [self._key_at(place, jobs) for place in places]
             known = [key for row, key in zip(chunk, keys, strict=True) if not self._rows.seen[row] & _NEW]
             records = self._records_of(known) if known else {}
-            for row, job, key in zip(chunk, jobs, keys, strict=True):
-                seen, record = self._rows.seen[row], records.get(key)
+            for row, place, key in zip(chunk, places, keys, strict=True):
+                job, record = jobs.get(place), records.get(key)
                 if job is not None:
-                    yield row, self._step(job, record, seen)
+                    yield row, self._step(job, record, self._rows.seen[row])
                 elif record is not None:
                     yield row, orphan_of(record, self.terms.now)
+
+    def _key_at(self, place: int, jobs: Mapping[int, Job]) -> str:
+        return jobs[place].external_task_id if place >= 0 else self._orphans[-place - 1]
 
     def _step(self, job: Job, record: JobRecord | None, seen: int) -> Step:
         missing, altered = bool(seen & _MISSING), bool(seen & _ALTERED)
         return step_of(job, self._media_of(job), record, self.terms, missing=missing, altered=altered)
-
-    def _job_at(self, place: int) -> Job | None:
-        return self.jobs[place] if place >= 0 else None
 
     def _done(self) -> Iterator[Step]:
         """What is done: every row of the manifest that has no place."""
@@ -211,7 +207,7 @@ class Plan:
         yield from self._made_at(position for position, one in enumerate(busy) if not one)
 
     def _made_at(self, positions: Iterator[int]) -> Iterator[Step]:
-        while chunk := [self.jobs[position] for position in islice(positions, AT_ONCE)]:
+        while chunk := list(jobs_at(self.jobs, list(islice(positions, AT_ONCE)))):
             records = self._records_of([job.external_task_id for job in chunk])
             for job in chunk:
                 yield self._step(job, records.get(job.external_task_id), 0)
@@ -224,8 +220,10 @@ class _Rows:
         self.places = array("q")  # in the manifest; below zero, among the orphans
         self.actions = bytearray()
         self.seen = bytearray()
+        self.expected: list[Units | None] = []
         self._changed = bytearray()
         self._kinds: list[tuple[str, ...]] = [()]  # of changes: few, whatever the number of rows
+        self._costs: dict[Units | None, Units | None] = {}  # nor are there many of these: each is kept once
         self._keys = array("d")
         self._priorities = array("i")
         self._order: array[int] | None = None
@@ -235,6 +233,8 @@ class _Rows:
         self.places.append(place)
         self.actions.append(_NUMBERS[step.action])
         self.seen.append(seen)
+        expected = step.estimate.expected if step.estimate else None
+        self.expected.append(self._costs.setdefault(expected, expected))
         self._changed.append(self._kind(step.changed))
         self._keys.append(_key(step))
         self._priorities.append(step.job.priority if step.job else 0)

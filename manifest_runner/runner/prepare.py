@@ -1,4 +1,4 @@
-"""A job made ready to send: its media read and encoded, its text spoken, its id looked up. Beside the slots."""
+"""A job made ready to send: its id looked up, its media read and encoded, its text spoken. Beside the slots."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
-from manifest_runner.errors import MediaError, ServiceError, ServiceRefused, ServiceUnreachable
-from manifest_runner.ledger import AttemptRecord, Ledger, queries, writes
+from manifest_runner.errors import MediaError
+from manifest_runner.ledger import writes
 from manifest_runner.media import (
     AUDIO_MIN_SECONDS,
     AudioFacts,
@@ -24,22 +24,11 @@ from manifest_runner.media import (
     parse_reference,
 )
 from manifest_runner.media.limits import AUDIO_MAX_BYTES, IMAGE_MAX_BYTES
-from manifest_runner.models import Job, JobState, Rates, Units, attempt_id, differing
-from manifest_runner.runner.census import Census
-from manifest_runner.runner.decide import Action
-from manifest_runner.runner.ours import made_by
+from manifest_runner.models import Job, Rates, Units
+from manifest_runner.runner.identities import AlreadyThere, Free, Identities
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.speak import Speaker
-from manifest_runner.service import AvatarClient, CreateRequest, Task, Timeouts, repeat_safely
-
-LOOK_UP_TRIES = 8  # some two minutes
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyThere:
-    """The service has this job's task: an earlier create call of ours landed after all. Nothing is to be sent."""
-
-    attempt: AttemptRecord
+from manifest_runner.service import CreateRequest, Timeouts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +43,8 @@ class Prepared:
     units_reserved: Units
     settle_seconds: float
     fitted: Mapping[str, str]  # what was done to its media, by the field's name
+    free: Free  # its id, and since when that is known to be nobody's
     key_id: str | None = None
-    unasked: bool = False  # that its id is nobody's is the census's word, and was not looked up
     seconds: Decimal | None = None  # of sound; None where they can't be known
 
     def intent(self, why: str, clock_skew: timedelta | None) -> writes.Intent:
@@ -71,14 +60,6 @@ class Prepared:
             fitted=self.fitted,
             why=why,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Free:
-    """An id that nobody has."""
-
-    identity: str
-    unasked: bool = False
 
 
 def expected_bytes(job: Job, media: JobMedia | None) -> int:
@@ -107,23 +88,19 @@ class Preparer:
     def __init__(
         self,
         *,
-        ledger: Ledger,
-        client: AvatarClient,
+        identities: Identities,
         speaker: Speaker,
         encoder: Encoder,
         timeouts: Timeouts,
         rates: Rates,
-        census: Census | None = None,
         key_id: str | None = None,
         callback_url: str | None = None,
         previews: bool = False,
     ) -> None:
-        self._census = census
         self._callback_url = callback_url  # for jobs that name none of their own
         self._key_id = key_id
         self._previews = previews
-        self._ledger = ledger
-        self._client = client
+        self._identities = identities
         self._speaker = speaker
         self._encoder = encoder
         self._timeouts = timeouts
@@ -134,11 +111,6 @@ class Preparer:
     def close(self) -> None:
         """What has not begun is not begun any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def look_around(self) -> None:
-        """Take the census, where there is one to take. Jobs may be made ready meanwhile, and after it with less ado."""
-        if self._census is not None:
-            await self._census.take()
 
     @property
     def speech_calls(self) -> int:
@@ -154,8 +126,8 @@ class Preparer:
         job, media = step.job, step.media
         if job is None or media is None:
             raise ValueError(f"{step.external_task_id} is not in the manifest and can't be sent")
-        free = await self._free_identity(step, media)
-        if not isinstance(free, _Free):
+        free = await self._identities.free_for(step, media)
+        if not isinstance(free, Free):
             return free
         seconds, sure, audio_id = media.seconds, media.sure_seconds, job.audio_id
         if job.speech is not None:
@@ -179,87 +151,9 @@ class Preparer:
             settle_seconds=self._timeouts.settle_seconds(request.body_bytes),
             fitted=fitted,
             key_id=self._key_id,
-            unasked=free.unasked,
+            free=free,
             seconds=seconds,
         )
-
-    async def still_free(self, prepared: Prepared) -> bool:
-        """Just before it is sent: whether its id is still nobody's, as far as the census can have heard.
-
-        What was looked up when it was prepared is not looked up again; what the census said then it has to say now.
-        """
-        if not prepared.unasked or self._census is None:
-            return True
-        if self._census.knows_free(prepared.job.external_task_id):
-            return True
-        return isinstance(await self._asked(prepared.job.external_task_id), _Free)
-
-    async def _free_identity(self, step: Step, media: JobMedia) -> _Free | AlreadyThere | None:
-        """The id the next attempt will carry, once the service has said that nobody has it.
-
-        Asking costs nothing, and it stands between a lost ledger and a second bill for every video in it: the
-        service's own check of duplicates is documented, but not proven for this call. The census answers for jobs
-        that were never sent.
-        """
-        key = step.external_task_id
-        # A plan's step is made just before its turn, and nobody else writes this ledger; of a job that was in doubt
-        # until a moment ago the step is older than that.
-        record = step.record if step.action is Action.SEND else self._ledger.read(queries.job, key)
-        attempts = record.attempts if record else ()
-        if not attempts:
-            if self._census is not None and self._census.spares(key):
-                return _Free(key, unasked=True)
-            return await self._asked(key)
-        pending = attempts[-1] if record and record.state is JobState.PENDING else None
-        identity = (
-            pending.attempt_id
-            if pending
-            else attempt_id(key, self._ledger.read(queries.next_attempt_number, key))
-        )
-        found = await self._look_up(identity)
-        if found is None:
-            return _Free(identity)
-        if pending and made_by(pending, found, self._client.clock_skew):
-            return AlreadyThere(await self._ledger.write(writes.accepted, _landed(pending, found, media)))
-        await self._taken(key, identity, found)
-        return None
-
-    async def _asked(self, key: str) -> _Free | None:
-        """The id of a job that this ledger never sent, unless the account has it."""
-        found = await self._look_up(key)
-        on_trial = self._census is not None and self._census.knows_free(key)
-        spared = on_trial and self._census is not None and self._census.is_borne_out
-        if found is None and not spared and not self._ledger.read(queries.taken, attempt_id(key, 2)):
-            # A ledger that was lost may have known a first attempt that the service refused, and a second that it made.
-            found = await self._look_up(attempt_id(key, 2))
-        if found is None:
-            if on_trial and self._census is not None:
-                self._census.not_found()
-            return _Free(key)
-        if self._census is not None:
-            self._census.found(found.external_task_id or key)
-        await self._taken(key, key, found)
-        return None
-
-    async def _taken(self, key: str, identity: str, found: Task) -> None:
-        has = found.external_task_id or identity
-        why = (
-            f"the account already has a task {found.task_id} with the id {has}, and this ledger did not send it. If it "
-            "is yours (from a lost or newer ledger), `manifest-runner adopt` takes it up; else give the job another id."
-        )
-        await self._ledger.write(writes.foreign_id, key, why)
-
-    async def _look_up(self, identity: str) -> Task | None:
-        """Raises ServiceUnreachable when nothing is to be had of the service: every other job would wait in vain."""
-        try:
-            return await repeat_safely(lambda: self._client.get(identity), limit=LOOK_UP_TRIES)
-        except ServiceRefused:
-            raise
-        except ServiceError as error:
-            raise ServiceUnreachable(
-                f"The service does not answer: {error.what}",
-                mend="The tasks go on there. Run the same command again when it answers.",
-            ) from error
 
     def _request(
         self, job: Job, media: JobMedia, identity: str, audio_id: str | None
@@ -290,15 +184,3 @@ def _refuse_too_short(seconds: Decimal | None) -> None:
             f"its text takes {seconds.normalize():f} s to speak, and the service wants at least {AUDIO_MIN_SECONDS} s.",
             mend="Have it say more, or more slowly (voice_speed).",
         )
-
-
-def _landed(attempt: AttemptRecord, task: Task, media: JobMedia) -> writes.Acceptance:
-    return writes.Acceptance(
-        attempt_id=attempt.attempt_id,
-        task_id=task.task_id,
-        status=task.status,
-        request_id=task.request_id,
-        why=f"an earlier call of ours landed after all, as task {task.task_id}",
-        found=True,
-        changed=differing(attempt.fingerprint_parts, media.fingerprint_parts),
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import unquote, urlsplit
@@ -26,10 +27,11 @@ from manifest_runner.service.callbacks import (
 )
 
 MOST_READ = 1024 * 1024  # bytes of a delivery that is too large: read on so that its sender hears the answer
-UNSIGNED_A_SECOND, UNSIGNED_AT_ONCE = (
-    100,
-    500,
-)  # look-ups that strangers could cause, where there is no secret
+
+# Look-ups that strangers could cause where there is no secret: all of them, and those of one task.
+UNSIGNED_A_SECOND, UNSIGNED_AT_ONCE = 100, 500
+OF_ONE_A_SECOND, OF_ONE_AT_ONCE = 1, 10
+MOST_REMEMBERED = 10_000  # tasks whose own allowance is known: about 3 MB
 
 
 @contextlib.asynccontextmanager
@@ -67,7 +69,8 @@ def deliveries(
 ) -> AbstractAsyncContextManager[Address]:
     """Call `take` with each genuine, new delivery within the block; gives the address that is listened on.
 
-    A `callback_url` says which path (and query, where it has one) deliveries come to; without one, any will do.
+    Signed deliveries may come to any path: rows have callback URLs of their own. Without a secret, the path (and the
+    query, where it has one) of `callback_url` is the only thing that strangers don't know, and has to be right.
     `take` and `refused` have to be quick: the sender waits meanwhile. Raises UsageError when the address can't be
     taken.
     """
@@ -99,8 +102,8 @@ class _Desk:
         self._refused = refused
         self._signatures = signatures
         self._seen = SeenIds()
-        self._unsigned = _Allowance(UNSIGNED_A_SECOND, UNSIGNED_AT_ONCE)
-        expected = None if callback_url is None else urlsplit(callback_url)
+        self._unsigned = _Unsigned()
+        expected = None if callback_url is None or signatures is not None else urlsplit(callback_url)
         self._path = None if expected is None else unquote(expected.path) or "/"
         self._query = b"" if expected is None else expected.query.encode()
 
@@ -129,7 +132,7 @@ class _Desk:
             raise _Refused(401, str(error)) from None
         except Unreadable as error:
             raise _Refused(400, str(error)) from None
-        if not delivery.signed and not self._unsigned.spend():
+        if not delivery.signed and not self._unsigned.spend(delivery):
             raise _Refused(429, "too many come that nobody has signed")
         return delivery
 
@@ -148,6 +151,26 @@ async def _body(request: Request) -> bytes | None:
         elif total > MOST_READ:
             break
     return bytes(kept) if total <= LARGEST_DELIVERY else None
+
+
+class _Unsigned:
+    """What deliveries without a signature may cause: one noisy task uses up its own allowance, not everybody's."""
+
+    def __init__(self) -> None:
+        self._all = _Allowance(UNSIGNED_A_SECOND, UNSIGNED_AT_ONCE)
+        self._of_one: OrderedDict[str, _Allowance] = OrderedDict()
+
+    def spend(self, delivery: Delivery) -> bool:
+        """Whether it may be taken. What causes no look-up uses up nothing of its task's."""
+        looked_up = delivery.identities if delivery.may_have_ended else ()
+        return all(self._of(identity).spend() for identity in looked_up) and self._all.spend()
+
+    def _of(self, identity: str) -> _Allowance:
+        known = self._of_one.pop(identity, None) or _Allowance(OF_ONE_A_SECOND, OF_ONE_AT_ONCE)
+        self._of_one[identity] = known
+        if len(self._of_one) > MOST_REMEMBERED:
+            self._of_one.popitem(last=False)
+        return known
 
 
 class _Allowance:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from manifest_runner.ledger import JobRecord
-from manifest_runner.manifest import same_file_key
+from manifest_runner.manifest import Altered, same_file_key
+from manifest_runner.media import Preflight
 from manifest_runner.models import (
     Job,
     JobState,
@@ -26,11 +28,15 @@ def rehearsed(manifest: Manifest, *, concurrency: int) -> Manifest:
     """The manifest without all that reaches out of a rehearsal: its service, its budget, its callbacks."""
     return replace(
         manifest,
-        jobs=tuple(replace(job, callback_url=None) if job.callback_url else job for job in manifest.jobs),
+        jobs=Altered(manifest.jobs, range(len(manifest.jobs)), _called_by_nobody),
         service=ServiceSettings(name=ServiceName.SANDBOX),
         budget_units=None,
         concurrency=concurrency,
     )
+
+
+def _called_by_nobody(job: Job) -> Job:
+    return replace(job, callback_url=None) if job.callback_url else job
 
 
 def places_in_the_way(jobs: Iterable[Job]) -> Iterator[Problem]:
@@ -46,7 +52,7 @@ def places_in_the_way(jobs: Iterable[Job]) -> Iterator[Problem]:
             )
 
 
-def with_places_of_their_own(jobs: Sequence[Job], records: Iterable[JobRecord]) -> tuple[Job, ...]:
+def with_places_of_their_own(jobs: Sequence[Job], records: Iterable[JobRecord]) -> Sequence[Job]:
     """The jobs, each with an output where no other job's preview lies.
 
     While a campaign is rehearsed its rows get other ids, come and go. What an earlier row left at `hello.mp4` stays
@@ -65,18 +71,27 @@ def with_places_of_their_own(jobs: Sequence[Job], records: Iterable[JobRecord]) 
         keys = [same_file_key(name) for name in _names(output)]
         return all(owners.get(key, job.external_task_id) == job.external_task_id for key in keys)
 
-    placed = []
+    moved: dict[str, str] = {}
     for job in jobs:
-        output = job.output
-        if not free(job, output):
+        if not free(job, job.output):
             output = next(
                 name
                 for name in _others(job.output)
                 if free(job, name) and not planned.intersection(map(same_file_key, _names(name)))
             )
             planned.update(map(same_file_key, _names(output)))
-        placed.append(job if output == job.output else replace(job, output=output))
-    return tuple(placed)
+            moved[job.external_task_id] = output
+
+    def placed(job: Job) -> Job:
+        return replace(job, output=moved[job.external_task_id]) if job.external_task_id in moved else job
+
+    return Altered(jobs, range(len(jobs)), placed)
+
+
+def usable_of(jobs: Sequence[Job], found: Preflight) -> Sequence[Job]:
+    """Those whose media can be sent."""
+    places = array("L", (place for place, job in enumerate(jobs) if found.usable(job)))
+    return Altered(jobs, places, lambda job: job)
 
 
 def _names(output: str) -> tuple[str, str, str]:

@@ -1,13 +1,11 @@
-"""A plan carried out against the service: everything put together, and the signals that end it."""
+"""A plan carried out against the service: what comes before the first call, and the signals that end it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,62 +17,25 @@ from manifest_runner.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
-from manifest_runner.ledger import Ledger, flight
-from manifest_runner.media import DEFAULT_RATES, Encoder
-from manifest_runner.models import Manifest, Rates, ServiceName, utc_now
-from manifest_runner.runner.budget import Budget
-from manifest_runner.runner.census import Census
-from manifest_runner.runner.conduct import Conductor, Outcome
-from manifest_runner.runner.decide import Action
+from manifest_runner.ledger import Ledger
+from manifest_runner.models import Manifest, utc_now
+from manifest_runner.runner.conduct import Outcome
 from manifest_runner.runner.earlier import budget_of, refuse_other_key
-from manifest_runner.runner.fetch import Fetcher, OpenResult, disk_trouble
+from manifest_runner.runner.fetch import disk_trouble
 from manifest_runner.runner.gauges import Gauges
 from manifest_runner.runner.landing import prove_writable
 from manifest_runner.runner.limit_log import LimitLog
-from manifest_runner.runner.pace import Pace
+from manifest_runner.runner.options import RunOptions, Service
 from manifest_runner.runner.plan import Plan
-from manifest_runner.runner.prepare import Preparer
-from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import AUTO_START, Slots, Told
-from manifest_runner.runner.speak import Speaker
+from manifest_runner.runner.staff import Shared, census_of, conductor_of, watcher_of
 from manifest_runner.runner.stop import Stop, stops_the_run
-from manifest_runner.runner.submit import Submitter
-from manifest_runner.runner.watch import Watcher
-from manifest_runner.service import AvatarClient, Credentials, Downloads, Task, Timeouts, repeat_safely
+from manifest_runner.service import AvatarClient, Downloads, repeat_safely
 
 HELLO_TRIES = 4
 HELLO = "manifest-runner-hello"  # an id that no task has
-LOCAL_PACE = Pace(shortest=0.02, longest=2.0)  # a sandbox is on this machine, and minds nothing
 FEWEST_CONNECTIONS, MOST_CONNECTIONS = 32, 256
 PACKS_SINCE = timedelta(days=365)
-
-Listen = Callable[[Callable[[str], None]], AbstractAsyncContextManager[None]]
-"""Called with what takes hints; receives callbacks within."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunOptions:
-    """How a run goes about it; what it does is the plan's."""
-
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    pace: Pace | None = None  # how often to look at tasks; None: as suits the service
-    task_timeout: float = 3600.0  # seconds a task may take before the run no longer waits for it
-    rates: Rates = DEFAULT_RATES
-    same_account: bool = False  # a person says that a key which is new to the ledger is of the same account
-    received: Callable[[int], None] | None = None  # called with the size of each downloaded chunk
-    gauges: Gauges = field(default_factory=Gauges)  # what the run shows of itself
-    callback_url: str | None = None  # for jobs that name none of their own
-    listen: Listen | None = None  # within it, callbacks are received
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
-    """Where the campaign is sent, and with whose key."""
-
-    base_url: str
-    credentials: Credentials
-    key_id: str | None = None  # tells one key from another; None where it can't matter
-    local: bool = False  # a sandbox of our own, started for this run
 
 
 async def carry_out(
@@ -105,95 +66,26 @@ async def carry_out(
             await _unless_stopped(stop, _hello(client))
             if stop.reason is not None:
                 return Outcome(stopped=stop.reason)
-            slots = await _slots(manifest.concurrency, client, limit_log)
-            budget = budget_of(manifest, plan, ledger)
-            _show(options.gauges, client, slots, budget)
-            conductor, watcher = _staff(
-                manifest,
+            shared = Shared(
+                manifest=manifest,
                 ledger=ledger,
                 client=client,
                 service=service,
-                open_result=downloads.open,
-                folder=folder,
                 options=options,
-                slots=slots,
-                budget=budget,
-                census=_census(plan, ledger, client, slots),
+                slots=await _slots(manifest.concurrency, client, limit_log),
+                budget=budget_of(manifest, plan, ledger),
                 stop=stop,
             )
+            _show(options.gauges, shared)
+            census = census_of(plan, shared)
+            watcher = watcher_of(shared, census)
+            conductor = conductor_of(shared, watcher, census, open_result=downloads.open, folder=folder)
             async with options.listen(watcher.hint) if options.listen else contextlib.nullcontext():
                 return await conductor.run(plan)
 
 
-def _staff(
-    manifest: Manifest,
-    *,
-    ledger: Ledger,
-    client: AvatarClient,
-    service: Service,
-    open_result: OpenResult,
-    folder: Path,
-    options: RunOptions,
-    slots: Slots,
-    budget: Budget,
-    census: Census,
-    stop: Stop,
-) -> tuple[Conductor, Watcher]:
-    """A conductor with all its collaborators around one ledger, one client, one budget; and its watcher."""
-    shelter = Shelter()
-    speaker = Speaker(
-        ledger=ledger,
-        client=client,
-        budget=budget,
-        shelter=shelter,
-        campaign=manifest.campaign,
-        call_units=options.rates.speech,
-    )
-    watcher = Watcher(
-        ledger=ledger,
-        client=client,
-        stop=stop,
-        pace=options.pace or (LOCAL_PACE if manifest.service.name is ServiceName.SANDBOX else Pace()),
-        task_timeout=options.task_timeout,
-        wanted=lambda: slots.wanted,
-        seen=census.look,
-        keep_up=lambda: census.in_use,
-    )
-    conductor = Conductor(
-        ledger=ledger,
-        preparer=Preparer(
-            ledger=ledger,
-            client=client,
-            speaker=speaker,
-            encoder=Encoder(manifest.folder),
-            timeouts=options.timeouts,
-            rates=options.rates,
-            census=census,
-            key_id=service.key_id,
-            callback_url=options.callback_url,
-            previews=manifest.service.name is ServiceName.SANDBOX,
-        ),
-        submitter=Submitter(
-            ledger=ledger, client=client, stop=stop, shelter=shelter, duplicate=census.duplicate
-        ),
-        watcher=watcher,
-        fetcher=Fetcher(
-            ledger=ledger,
-            client=client,
-            open_result=open_result,
-            folder=folder,
-            received=options.received or options.gauges.received,
-        ),
-        slots=slots,
-        budget=budget,
-        shelter=shelter,
-        stop=stop,
-    )
-    return conductor, watcher
-
-
-def _show(gauges: Gauges, client: AvatarClient, slots: Slots, budget: Budget) -> None:
-    gauges.client, gauges.slots, gauges.budget = client, slots, budget
+def _show(gauges: Gauges, shared: Shared) -> None:
+    gauges.client, gauges.slots, gauges.budget = shared.client, shared.slots, shared.budget
 
 
 async def _slots(concurrency: int | None, client: AvatarClient, told: Told) -> Slots:
@@ -216,15 +108,6 @@ async def _slots_of_packs(client: AvatarClient) -> int | None:
     except ServiceError:
         return None
     return max((pack.slots for pack in packs if pack.slots and pack.status == "online"), default=None)
-
-
-def _census(plan: Plan, ledger: Ledger, client: AvatarClient, slots: Slots) -> Census:
-    def stranger(task: Task) -> bool:
-        key = task.external_task_id
-        return key is not None and ledger.read(flight.is_strangers, key, task.task_id)
-
-    clock = asyncio.get_running_loop().time
-    return Census(client, jobs=plan.counts[Action.SEND], wave=slots.limit, stranger=stranger, clock=clock)
 
 
 def exit_code(outcome: Outcome, unfinished: int) -> int:

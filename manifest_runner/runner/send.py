@@ -1,4 +1,7 @@
-"""One job's create call, made again as long as it surely made nothing and may yet: within its slot and its units."""
+"""One job's create call, made again as long as it surely made nothing and may yet: within its slot and its units.
+
+However long the job has waited, it goes out only while its id is nobody's.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,32 @@ from manifest_runner.models import JobState
 from manifest_runner.runner.again import Cause, wait_before_again
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.guard import Guard
+from manifest_runner.runner.identities import AlreadyThere, Free, Identities
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.prepare import Prepared
 from manifest_runner.runner.slots import Slot, Slots
 from manifest_runner.runner.stop import Stop
 from manifest_runner.runner.submit import Accepted, SendAgain, Sent, Submitter
 
+LONGEST_WITHOUT_A_SLOT = (
+    5400.0  # seconds; a task that takes longer is given up, so that ours are over by then
+)
+
 
 class Sender:
     """Between a job's turn and its task: who waits for what, how often, and what is given back."""
 
     def __init__(
-        self, *, submitter: Submitter, slots: Slots, budget: Budget, guard: Guard, stop: Stop
+        self,
+        *,
+        identities: Identities,
+        submitter: Submitter,
+        slots: Slots,
+        budget: Budget,
+        guard: Guard,
+        stop: Stop,
     ) -> None:
+        self._identities = identities
         self._submitter = submitter
         self._slots = slots
         self._budget = budget
@@ -39,10 +55,14 @@ class Sender:
 
         A job that is refused for lack of a slot keeps what was prepared, and its place at the head of the line.
         """
-        step = prepared.step
+        step, free = prepared.step, prepared.free
         why = step.why if step.record else "sent for the first time"
         times = Counter[Cause]()
         while True:
+            still = await self._still_free(prepared, free)
+            if not isinstance(still, Free):
+                return still
+            free = still
             sent = await self._settled(step, slot, self._submitter.send(prepared, why))
             if isinstance(sent, Accepted):
                 self._slots.passed()
@@ -54,6 +74,8 @@ class Sender:
             if sent.cause is Cause.NO_SLOT:  # the account's trouble, not this job's: counted over all
                 times[sent.cause] = self._slots.too_many(slot)
             wait = wait_before_again(sent.cause, times[sent.cause], self._rng, sent.asked)
+            if sent.cause is Cause.NO_SLOT and self._slots.refused_for > LONGEST_WITHOUT_A_SLOT:
+                wait = None
             if wait is not None and sent.cause is Cause.NO_SLOT:
                 self._slots.hold(wait)
             slot.free()
@@ -68,6 +90,22 @@ class Sender:
                 self._budget.release(step.external_task_id)
                 return None
             why = f"sent again: {sent.why}"
+
+    async def _still_free(self, prepared: Prepared, free: Free) -> Free | Accepted | None:
+        """Its id, as long as nobody has it; the task, where a call of ours made it after all; None: it is taken."""
+        step = prepared.step
+        try:
+            still = await self._identities.still_free(free, step.external_task_id, prepared.media)
+        except Exception:
+            self._budget.give_up(step.external_task_id, may_be_owed=step.may_have_arrived)
+            raise
+        if isinstance(still, AlreadyThere):
+            self._budget.hold(step.external_task_id, still.attempt.units_reserved)
+            return Accepted(still.attempt, still.task)
+        if still is None:
+            self._budget.release(step.external_task_id)
+            self._guard.say_it_is_taken(step)
+        return still
 
     async def settle(self, step: Step, slot: Slot, attempt: AttemptRecord) -> Sent:
         """What became of a call that an earlier run left in doubt, or gave up."""
@@ -93,9 +131,10 @@ class Sender:
                 )
             )
         elif sent.cause is Cause.NO_SLOT:
+            minutes = self._slots.refused_for / 60
             self._stop.send_no_more(
                 NeedsPerson(
-                    f"The account has had no slot free for {times} tries in a row: {sent.why}",
+                    f"The account has had no slot free for {times} tries in a row, {minutes:.0f} minutes: {sent.why}",
                     mend="Look in the service's console what else takes them, then run the same command again.",
                 )
             )

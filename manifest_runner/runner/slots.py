@@ -80,6 +80,7 @@ class Slots:
         self._start = self.limit
         self._lost = 0
         self._in_a_row = 0
+        self._refused_since: float | None = None  # event loop's clock
         self._quiet_seconds = quiet_seconds
         self._taught: int | None = None  # the limit that the last refusal left
         self._same_again = 0  # refusals of one and the same step upward
@@ -108,6 +109,12 @@ class Slots:
         """Whether anybody waits for one."""
         return bool(self._waiting)
 
+    @property
+    def refused_for(self) -> float:
+        """Seconds since the first refusal for lack of slots after which no call passed."""
+        since = self._refused_since
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+
     # -- what the account teaches --------------------------------------------------------------------------------
 
     def too_many(self, slot: Slot) -> int:
@@ -119,6 +126,8 @@ class Slots:
         if slot.refusals_seen == self.refusals:  # else it left together with one that was refused already
             self.refusals += 1
             self._in_a_row += 1
+            if self._refused_since is None:
+                self._refused_since = asyncio.get_running_loop().time()
             self._same_again = self._same_again + 1 if in_flight == self._taught else 0
         if in_flight < self.limit:
             self._set_limit(in_flight, "the account takes no more at once (1303)")
@@ -138,7 +147,7 @@ class Slots:
 
     def passed(self) -> None:
         """The service took a create call."""
-        self._in_a_row = 0
+        self._in_a_row, self._refused_since = 0, None
         if self.limit == 0:
             self._set_limit(1, "the account takes tasks again")
 

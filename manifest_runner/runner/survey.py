@@ -15,13 +15,14 @@ from typing import Any, Protocol, TypeVar
 from manifest_runner.errors import ManifestError
 from manifest_runner.ledger import JobRecord, Ledger, enrolment, queries
 from manifest_runner.ledger.connection import sqlite_errors
-from manifest_runner.manifest import Jobs, Sketch, same_file_key
+from manifest_runner.manifest import Jobs, Sketch, jobs_at
 from manifest_runner.media import DEFAULT_RATES, Preflight
 from manifest_runner.models import Job, JobState, Manifest, Problem, Rates, utc_now
 from manifest_runner.runner.decide import Action, Retry
 from manifest_runner.runner.folder import FileState, OutputFolder
 from manifest_runner.runner.plan import Plan
 from manifest_runner.runner.step import Step, Terms, is_open, orphan_of, step_of
+from manifest_runner.runner.taken import Places, claimed, is_an_attempt
 
 T = TypeVar("T")
 
@@ -87,7 +88,7 @@ def enrol(ledger: Ledger, campaign: str, jobs: Sequence[Job], plan: Plan, held: 
     `jobs` are the plan's, and among them those that are `held` back from it.
     """
     if plan.withdraws:
-        ledger.write_now(enrolment.withdraw, campaign, (job.external_task_id for job in jobs))
+        ledger.write_now(enrolment.withdraw, campaign, jobs)
     entries = _enrolments(jobs, plan, {step.external_task_id: step.changed for step in held})
     while chunk := list(islice(entries, _ENROLLED_AT_ONCE)):
         ledger.write_now(enrolment.enrol, campaign, chunk)
@@ -96,16 +97,11 @@ def enrol(ledger: Ledger, campaign: str, jobs: Sequence[Job], plan: Plan, held: 
 def _enrolments(
     jobs: Sequence[Job], plan: Plan, held: dict[str, tuple[str, ...]]
 ) -> Iterator[enrolment.Enrolment]:
-    planned = plan.changes()
+    planned = plan.rows()
     for position, job in enumerate(jobs):
         kept = held.get(job.external_task_id)
-        changed, may_be_sent = next(planned) if kept is None else (kept, False)
-        yield enrolment.Enrolment(
-            job=job,
-            position=position,
-            units_estimated=plan.estimate(job).expected if may_be_sent else None,
-            changed=changed,
-        )
+        changed, expected = next(planned) if kept is None else (kept, None)
+        yield enrolment.Enrolment(job=job, position=position, units_estimated=expected, changed=changed)
 
 
 class _Surveyor:
@@ -131,7 +127,7 @@ class _Surveyor:
         self.plan = Plan(manifest.jobs, preflight.of, records_of, terms)
         self.problems: list[Problem] = []
         self.bad_media: set[str] = set()  # the ids of what would be sent, if its media could be used
-        self._owners: dict[str, str] | None = None
+        self._places = Places(self._folder, lambda: self._read(queries.done_files, manifest.campaign) or ())
         self._listed = 0  # of the jobs on the ledger's list, those that the manifest names
 
     def look(self, jobs: Sequence[Job], way: Way | None) -> None:
@@ -142,7 +138,7 @@ class _Surveyor:
             places: Sequence[int] = all_places
             if isinstance(jobs, Jobs) and self._connection is not None:
                 places = self._not_done(jobs, all_places, way)
-            some = _at(jobs, places)
+            some = jobs_at(jobs, places)
             if chunk := list(way.over(some) if way else some):
                 self._take(places, chunk)
             for job in chunk if under_way else ():
@@ -199,7 +195,7 @@ class _Surveyor:
             if brief is None or brief.campaign != self._campaign:
                 others.append((place, job))
                 if brief is not None:
-                    self.problems.append(_claimed(job, brief.campaign))
+                    self.problems.append(claimed(job, brief.campaign))
             else:
                 self._listed += brief.listed
                 if not self._surely_done(brief, self._preflight.parts_text_of(job)):
@@ -217,7 +213,7 @@ class _Surveyor:
         for place, job in others:
             key = job.external_task_id
             if key in attempts:
-                self.problems.append(_is_an_attempt(job, attempts[key]))
+                self.problems.append(is_an_attempt(job, attempts[key]))
             self._decide(place, job, records.get(key), known.get(key, FileState.THERE))
 
     def _decide(self, place: int, job: Job, record: JobRecord | None, file: FileState) -> None:
@@ -227,7 +223,7 @@ class _Surveyor:
         if step.action is Action.SEND and step.media is None:
             self.bad_media.add(step.external_task_id)
         if step.action not in _AT_REST:
-            self._check_place(job, step)
+            self.problems += self._places.problems(job, step.output)
 
     def _take_orphans(self, ids: Sequence[str]) -> None:
         """What is under way though the manifest no longer names it."""
@@ -238,39 +234,6 @@ class _Surveyor:
                 if is_open(records[key]):
                     self.plan.take_orphan(orphan_of(records[key], self._terms.now))
 
-    def _check_place(self, job: Job, step: Step) -> None:
-        """That its video would land in a place of its own, and inside the folder: told before it is paid for."""
-        owner = self._owner_of(step.output)
-        if owner not in (None, step.external_task_id):
-            self.problems.append(
-                Problem(
-                    location=job.where("output"),
-                    what=f"{step.output} is where the video of {owner} lies, by the ledger.",
-                    mend="Give the job another output, or the campaign another --out.",
-                    job=step.external_task_id,
-                )
-            )
-        if self._folder.leads_outside(step.output):
-            self.problems.append(
-                Problem(
-                    location=job.where("output"),
-                    what=f"{step.output} leads outside the output folder {self._folder.path} (through a link).",
-                    mend="Take the link away, or give the job another output.",
-                    job=step.external_task_id,
-                )
-            )
-
-    def _owner_of(self, output: str) -> str | None:
-        """The done job whose video the ledger has in this place."""
-        if self._owners is None:  # read when the first row is not at rest: often there is none
-            self._owners = {
-                same_file_key(file): key
-                for key, *files in self._read(queries.done_files, self._campaign) or ()
-                for file in files
-                if file is not None
-            }
-        return self._owners.get(same_file_key(output)) if self._owners else None
-
     def _read(self, query: Callable[..., T], *args: Any) -> T | None:
         """None where there is no ledger yet."""
         return query(self._connection, *args) if self._connection is not None else None
@@ -280,27 +243,3 @@ def _records(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Jo
     """Read while the plan is carried out, long after the survey."""
     with sqlite_errors(queries.file_of(connection)):
         return queries.jobs_of(connection, ids)
-
-
-def _at(jobs: Sequence[Job], places: Sequence[int]) -> Iterable[Job]:
-    if isinstance(jobs, Jobs):
-        return jobs.at([jobs.numbers[place] for place in places])
-    return (jobs[place] for place in places)
-
-
-def _claimed(job: Job, campaign: str) -> Problem:
-    return Problem(
-        location=job.where("external_task_id"),
-        what=f"the id {job.external_task_id!r} belongs to the campaign {campaign!r} in this ledger.",
-        mend="Give the job another id, go on under that campaign's name, or keep another --ledger.",
-        job=job.external_task_id,
-    )
-
-
-def _is_an_attempt(job: Job, of: str) -> Problem:
-    return Problem(
-        location=job.where("external_task_id"),
-        what=f"the id {job.external_task_id!r} is that of a later attempt of the job {of!r}, which was sent with it.",
-        mend="Give the job another id.",
-        job=job.external_task_id,
-    )

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 
-from manifest_runner.errors import ServiceError, ServiceRefused, ServiceUnreachable
+from manifest_runner.errors import ServiceError, ServiceRefused
 from manifest_runner.ledger import AttemptRecord, Ledger, writes
-from manifest_runner.models import ServiceStatus, utc_now
+from manifest_runner.models import ServiceStatus
 from manifest_runner.runner.hints import Confirming, EarlyHints
 from manifest_runner.runner.pace import Pace, RenderTimes, Size, Stretch
+from manifest_runner.runner.patience import Patience
+from manifest_runner.runner.roster import Roster
 from manifest_runner.runner.stop import Stop, stops_the_run
 from manifest_runner.runner.watched import Watched, behind, is_due, tells_all
-from manifest_runner.service import AvatarClient, Task, TaskPage, next_delay
+from manifest_runner.service import AvatarClient, Task, TaskPage
 
 MOST_SINGLE_LOOKUPS = 10  # a round
-SMALLEST_PAGE, LARGEST_PAGE = 30, 500
 MOST_PAGES = 3  # a round
 WORTH_A_PAGE = 4  # tasks behind the page; fewer are looked up one by one
 MOST_UNLISTED = 300  # tasks since the last look: a page has to reach back to what that one showed
 LONGEST_STRETCHED = 45.0  # seconds; a census of the account goes stale after 60
 UNKNOWN_SIZE = Size()
 RETRIED_AFTER = 1.0  # seconds after a list call that failed, for the census's sake
-GIVE_UP_AFTER = 900.0  # seconds of nothing but failing calls
 
 Seen = Callable[[TaskPage, int, float], None]
-"""Called with each first page of the list, its size as asked for, and when it was (event loop's clock)."""
+"""Called with each first page of the list, its size as asked for, and of when it tells (event loop's clock)."""
 
 
 class Watcher:
@@ -48,26 +47,21 @@ class Watcher:
     ) -> None:
         self._ledger = ledger
         self._client = client
-        self._stop = stop
         self._pace = pace
         self._task_timeout = task_timeout
         self._wanted = wanted  # whether jobs wait for slots
         self._seen = seen
         self._keep_up = keep_up  # whether the list is to be looked at even when nothing is watched
-        self._watched: dict[str, Watched] = {}  # by attempt: a confused service may give two the same task
-        self._by_task: dict[str, Watched] = {}
-        self._count = 0  # of tasks watched so far
-        self._listed_up_to = 0  # what the count was at the last look at the list
+        self._roster = Roster()
         self._listed_at = 0.0  # event loop's clock
         self._list_tried_at = 0.0  # the same, of the last that was asked for, answered or not
         self._looked_at = 0.0
         self._times = RenderTimes()
-        self._strangers = 0.0  # entries of others for each of ours in a page, lately
         self._stretch = Stretch()
+        self._patience = Patience(stop, usual=pace.longest)
         self._early = EarlyHints()
         self._confirming = Confirming(self._look_up_hinted, stop)
         self._news = asyncio.Event()
-        self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
 
     async def ended(
         self, attempt: AttemptRecord, size: Size = UNKNOWN_SIZE, told: Task | None = None
@@ -79,7 +73,7 @@ class Watcher:
         """
         if attempt.task_id is None:
             raise ValueError(f"attempt {attempt.attempt_id} has no task to watch")
-        self._count += 1
+        self._roster.counted()
         if told is not None and tells_all(told):
             self._news.set()
             return told
@@ -90,9 +84,7 @@ class Watcher:
         try:
             return await watched.over
         finally:
-            self._watched.pop(attempt.attempt_id, None)
-            if self._by_task.get(watched.task_id) is watched:
-                del self._by_task[watched.task_id]
+            self._roster.leave(watched)
 
     def hint(self, identity: str) -> None:
         """Something may have become of the task with this `task_id` or `external_task_id`: it is looked up soon.
@@ -100,7 +92,7 @@ class Watcher:
         Cheap, and nothing for what is not watched.
         """
         now = asyncio.get_running_loop().time()
-        watched = self._watched.get(identity) or self._by_task.get(identity)
+        watched = self._roster.of(identity)
         if watched is None:
             self._early.note(identity, now)
             return
@@ -120,26 +112,12 @@ class Watcher:
     # -- when ----------------------------------------------------------------------------------------------------
 
     def _begin(self, attempt: AttemptRecord, task_id: str, size: Size) -> Watched:
-        loop = asyncio.get_running_loop()
-        now, age = loop.time(), 0.0
-        if attempt.accepted_at is not None:
-            age = max(0.0, (utc_now() - attempt.accepted_at).total_seconds())
-        watched = Watched(
-            attempt,
-            task_id,
-            size,
-            self._count,
-            since=now,
-            born=now - age,
-            looked=now - age,
-            over=loop.create_future(),
-            status=attempt.service_status,
-        )
-        if not self._watched:
+        was_idle, now = not self._roster, asyncio.get_running_loop().time()
+        watched = self._roster.enter(attempt, task_id, size)
+        if was_idle:
             self._looked_at = now
-        if age > self._pace.longest:
+        if now - watched.born > self._pace.longest:
             self._looked_at = -inf  # an earlier run's: it may have ended long since
-        self._watched[attempt.attempt_id] = self._by_task[task_id] = watched
         self._news.set()
         return watched
 
@@ -157,38 +135,39 @@ class Watcher:
 
     def _due_at(self) -> float:
         """When to look next; for the census's sake also where nothing is watched, or much was sent since."""
-        due = self._looked_at + self._interval() if self._watched else inf
+        due = self._looked_at + self._interval() if self._roster else inf
         if self._keep_up():
-            unlisted = self._count - self._listed_up_to
+            unlisted = self._roster.count - self._roster.listed_up_to
             stale = self._listed_at + (0.0 if unlisted >= MOST_UNLISTED else LONGEST_STRETCHED)
             failed = self._list_tried_at > self._listed_at
             due = min(due, max(stale, self._list_tried_at + RETRIED_AFTER) if failed else stale)
         return due
 
     def _interval(self) -> float:
-        under_way = [(watched.size, self._looked_at - watched.born) for watched in self._watched.values()]
+        under_way = [(watched.size, self._looked_at - watched.born) for watched in self._roster]
         wanted = self._wanted() and self._stretch.factor == 1.0  # callbacks tell of the ends sooner
         usual = self._times.interval(self._pace, under_way, wanted=wanted)
         return max(usual, min(usual * self._stretch.factor, LONGEST_STRETCHED))
 
     async def _look_on(self) -> None:
         loop = asyncio.get_running_loop()
-        failing_since: float | None = None
-        failures = 0
         while True:
             await self._until_due()
             self._looked_at = loop.time()
             try:
                 await self._look()
-                failing_since, failures = None, 0
+                self._patience.answered()
             except ServiceError as error:
-                failures += 1
-                failing_since = failing_since if failing_since is not None else loop.time()
-                wait = self._wait_after(error, failures, loop.time() - failing_since)
+                wait = self._patience.wait_after(error)
                 if wait is None:
                     return
                 await asyncio.sleep(wait)
             self._give_up_overdue(loop.time())
+
+    def _give_up_overdue(self, now: float) -> None:
+        for watched in self._roster:
+            if now - watched.since > self._task_timeout and not watched.over.done():
+                watched.over.set_result(None)
 
     # -- one look ------------------------------------------------------------------------------------------------
 
@@ -196,7 +175,7 @@ class Watcher:
         """The list; then single look-ups, those first that were not seen for longest. Either does without the
         other: raises the list's error only when nothing else was answered."""
         now = asyncio.get_running_loop().time()
-        due = [one for one in self._watched.values() if is_due(one, now, self._times.likely(one.size))]
+        due = [one for one in self._roster if is_due(one, now, self._times.likely(one.size))]
         failed: ServiceError | None = None
         unseen = due
         try:
@@ -212,7 +191,7 @@ class Watcher:
 
     async def _look_at_list(self, due: list[Watched], now: float) -> list[Watched]:
         """What the first page shows, and further ones while many are behind it. Gives back what was not shown."""
-        size, count, unseen = self._page_size(due), self._count, due
+        size, count, unseen = self._roster.page_size(due), self._roster.count, due
         self._list_tried_at = now
         for number in range(1, MOST_PAGES + 1):
             try:
@@ -222,9 +201,9 @@ class Watcher:
                     raise
                 break
             if number == 1:
-                self._listed_up_to, self._listed_at = count, now
-                self._seen(page, size, now)
-                self._count_strangers(page)
+                self._listed_at = now
+                self._roster.listed(page, count)
+                self._seen(page, size, self._roster.as_of(page, count, now))
             await self._note_page(page, now)
             shown = {task.task_id for task in page.tasks}
             unseen = [one for one in unseen if one.task_id not in shown and not one.over.done()]
@@ -232,26 +211,11 @@ class Watcher:
                 break
         return unseen
 
-    def _page_size(self, due: list[Watched]) -> int:
-        """Enough to reach the oldest that is due, and what the look before showed: what was created since lies before
-        it in the list."""
-        oldest = min((watched.number for watched in due), default=self._count)
-        newer = self._count - min(oldest, self._listed_up_to)
-        return min(LARGEST_PAGE, max(SMALLEST_PAGE, 10 + int(1.25 * newer * (1 + self._strangers))))
-
-    def _count_strangers(self, page: TaskPage) -> None:
-        """Other programs' tasks between ours, up to the oldest of ours that is shown."""
-        places = [number for number, task in enumerate(page.tasks) if task.task_id in self._by_task]
-        if places:
-            ours = self._count - min(self._by_task[page.tasks[place].task_id].number for place in places)
-            between = max(0, places[-1] + 1 - ours)
-            self._strangers = 0.5 * self._strangers + 0.5 * between / max(1, ours)
-
     async def _note_page(self, page: TaskPage, now: float) -> None:
         """The ends first, so that their slots are free at once; then what is to be recorded, together."""
         shown = {task.task_id: task for task in page.tasks}
         changed = []
-        for watched in list(self._watched.values()):
+        for watched in self._roster:
             task = shown.get(watched.task_id)
             if task is not None and self._saw(watched, task, now, listed=True):
                 changed.append(self._record_status(watched, task))
@@ -326,27 +290,3 @@ class Watcher:
             await self._record_status(watched, task)
         if watched.over.done():
             self._stretch.ended_by_hint()
-
-    # -- trouble -------------------------------------------------------------------------------------------------
-
-    def _wait_after(self, error: ServiceError, failures: int, failing_for: float) -> float | None:
-        """Seconds to wait after a look that failed; None when the run has to stop."""
-        if isinstance(error, ServiceRefused):
-            reason = stops_the_run(error)
-            if reason is not None:
-                self._stop.now(reason)
-                return None
-        if failing_for > GIVE_UP_AFTER:
-            self._stop.now(
-                ServiceUnreachable(
-                    f"The service has not answered properly for {failing_for / 60:.0f} minutes: {error.what}",
-                    mend="The tasks go on there. Run the same command again when it answers.",
-                )
-            )
-            return None
-        return next_delay(error, failures, self._rng) or self._pace.longest
-
-    def _give_up_overdue(self, now: float) -> None:
-        for watched in self._watched.values():
-            if now - watched.since > self._task_timeout and not watched.over.done():
-                watched.over.set_result(None)

@@ -52,8 +52,8 @@ class Target:
         return {"sni_hostname": self.host}
 
 
-async def pin(url: str, allowed: Callable[[Address], bool]) -> Target:
-    """Resolve an http(s) URL's host and pin the first of its addresses, when all of them are allowed.
+async def pin(url: str, allowed: Callable[[Address, int], bool]) -> Target:
+    """Resolve an http(s) URL's host and pin the first of its addresses, when all of them are allowed at its port.
 
     Raises NoTarget, ForbiddenAddress, and OSError when the host has no address.
     """
@@ -66,14 +66,19 @@ async def pin(url: str, allowed: Callable[[Address], bool]) -> Target:
         raise NoTarget
     port = port or (443 if parts.scheme == "https" else 80)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
+        addresses = await addresses_of(host, port)
         pinned = httpx.URL(url).copy_with(host=str(addresses[0]), port=port)
     except (UnicodeError, httpx.InvalidURL):  # a name that no resolver can be asked for
         raise NoTarget from None
-    if not all(allowed(address) for address in addresses):
+    if not all(allowed(address, port) for address in addresses):
         raise ForbiddenAddress
     return Target(url=pinned, authority=parts.netloc.rpartition("@")[2], host=host)
+
+
+async def addresses_of(host: str, port: int) -> list[Address]:
+    """All that a name stands for. Raises OSError when it is none, UnicodeError when no resolver can be asked for it."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [ipaddress.ip_address(entry[4][0]) for entry in found]
 
 
 def is_public(address: Address) -> bool:
@@ -97,7 +102,12 @@ def is_public(address: Address) -> bool:
 
 def is_loopback(address: Address) -> bool:
     """Whether an address is this machine itself."""
-    return (_embedded(address) or address).is_loopback
+    return plain(address).is_loopback
+
+
+def plain(address: Address) -> Address:
+    """The address itself, or the IPv4 one that an IPv6 one stands for."""
+    return _embedded(address) or address
 
 
 def _embedded(address: Address) -> ipaddress.IPv4Address | None:

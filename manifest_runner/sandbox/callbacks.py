@@ -1,8 +1,8 @@
 """Callbacks: the task's fields, posted at every change of its status, signed when the account has a webhook secret.
 
 A delivery is tried three times and then given up, as nothing may rely on it: polling is the safety net. It never
-holds up the work. Its address is the client's word, so it must lead out to the internet, or, where that was allowed
-when the sandbox was started, to this machine.
+holds up the work. Its address is the client's word, so it must lead out to the internet, or to what was allowed when
+the sandbox was started: one receiver, or all of this machine.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import httpx
 
@@ -23,9 +24,11 @@ from manifest_runner.sandbox.addresses import (
     Address,
     ForbiddenAddress,
     NoTarget,
+    addresses_of,
     is_loopback,
     is_public,
     pin,
+    plain,
 )
 
 WAITS = (0.0, 1.0, 4.0)  # seconds before each try
@@ -44,7 +47,8 @@ def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
 class Callbacks:
     """Posts beside the work. Leaving the context gives up what is still on its way.
 
-    `allow_local`: receivers on this machine are posted to as well; other private addresses never are.
+    `receiver`, a host and a port, is posted to wherever it is; with `allow_local` all of this machine is. Other private
+    addresses never are: whoever writes a manifest could reach any service on this machine or its network.
     """
 
     def __init__(
@@ -52,17 +56,24 @@ class Callbacks:
         client: httpx.AsyncClient,
         *,
         key: bytes | None,
-        allow_local: bool,
+        receiver: tuple[str, int] | None = None,
+        allow_local: bool = False,
         waits: Sequence[float] = WAITS,
     ) -> None:
         self._client = client
         self._key = key
+        self._receiver = receiver
+        self._receivers: set[tuple[Address, int]] = set()  # the same by its addresses
         self._allow_local = allow_local
         self._waits = waits
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Callbacks:
+        if self._receiver is not None:
+            host, port = self._receiver
+            with suppress(OSError, UnicodeError):  # then nothing can be posted to it either, which is told
+                self._receivers = {(plain(address), port) for address in await addresses_of(host, port)}
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -103,8 +114,9 @@ class Callbacks:
         except (httpx.HTTPError, OSError, UnicodeError):  # a time-out is an OSError
             return False
 
-    def _allowed(self, address: Address) -> bool:
-        return is_public(address) or (self._allow_local and is_loopback(address))
+    def _allowed(self, address: Address, port: int) -> bool:
+        named = (plain(address), port) in self._receivers
+        return named or is_public(address) or (self._allow_local and is_loopback(address))
 
     def _headers(self, message_id: str, body: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}

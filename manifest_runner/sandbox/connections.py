@@ -12,8 +12,7 @@ import logging
 import resource
 from typing import Any, cast
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from manifest_runner.bounded_http import BoundedConnection
 
 HEADERS_WITHIN = 10.0  # seconds from the connection, or from a later request's first byte
 BODY_WITHIN = 120.0  # seconds from the headers: the largest body takes about one on this machine
@@ -72,56 +71,20 @@ class InOnePiece:
             self._written.clear()
 
 
-class BoundedConnection(H11Protocol):
-    """A client's connection that is closed when its request does not arrive in time, or when others need its room."""
+class Connection(BoundedConnection):
+    """A client's connection."""
 
-    _timer: asyncio.TimerHandle | None = None
-    _timed: Any = None  # the state of the request (h11's word) that the timer runs for
-    _heard: float = 0.0  # loop time of the last bytes
+    def headers_within(self) -> float:
+        return HEADERS_WITHIN
+
+    def body_within(self) -> float:
+        return BODY_WITHIN
+
+    def most(self) -> int:
+        return connection_limit()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(cast(asyncio.Transport, InOnePiece(transport, self.loop)))
-        self._heard = self.loop.time()
-        self._keep_time()
-        self._make_room()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._heard = self.loop.time()
-        self._keep_time()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def _keep_time(self) -> None:
-        """One timer for all headers and one for the whole body: bytes that trickle in do not prolong them."""
-        state = self.conn.their_state
-        if state is self._timed:
-            return
-        self._stop_timer()
-        within = {h11.IDLE: HEADERS_WITHIN, h11.SEND_BODY: BODY_WITHIN}.get(state)
-        if within is not None:
-            self._timed = state
-            self._timer = self.loop.call_later(within, self.transport.abort)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._timed = None
-
-    def _make_room(self) -> None:
-        """Above the limit, the connection that has been silent longest goes; one that is being answered never."""
-        if len(self.connections) <= connection_limit():
-            return
-        waiting = [
-            other
-            for other in self.connections
-            if isinstance(other, BoundedConnection) and other.conn.their_state in (h11.IDLE, h11.SEND_BODY)
-        ]
-        victim = min(waiting, key=lambda other: other._heard)  # this one waits too, so there always is one
-        self.connections.discard(victim)  # now, as its end is heard of only in the loop's next turn
-        victim.transport.abort()
 
 
 def quieten_full_tables(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

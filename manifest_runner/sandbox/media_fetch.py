@@ -58,7 +58,7 @@ class MediaFetcher:
         except ForbiddenAddress:
             raise bad_parameter(name, "leads to a private address") from None
 
-    def _allowed(self, address: Address) -> bool:
+    def _allowed(self, address: Address, _port: int) -> bool:
         return self._allow_private or is_public(address)
 
 

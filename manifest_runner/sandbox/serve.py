@@ -25,7 +25,7 @@ from manifest_runner.errors import NeedsPerson, UsageError
 from manifest_runner.sandbox.app import AvatarApi, build_app, show_tasks
 from manifest_runner.sandbox.callbacks import Callbacks
 from manifest_runner.sandbox.calls import CALLS_NAME, Calls
-from manifest_runner.sandbox.connections import BoundedConnection, accept_backlog, quieten_full_tables
+from manifest_runner.sandbox.connections import Connection, accept_backlog, quieten_full_tables
 from manifest_runner.sandbox.folders import FILE_MODE, Folders
 from manifest_runner.sandbox.intake import Intake
 from manifest_runner.sandbox.media_fetch import MediaFetcher
@@ -113,7 +113,9 @@ async def _assembled(settings: SandboxSettings, folders: Folders, base_url: str)
     ):
         async with (
             httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=10.0) as client,
-            Callbacks(client, key=key, allow_local=settings.allow_local_callbacks) as callbacks,
+            Callbacks(
+                client, key=key, receiver=settings.receiver, allow_local=settings.allow_local_callbacks
+            ) as callbacks,
         ):
 
             def announce(task: Task) -> None:
@@ -173,7 +175,7 @@ class _Server(uvicorn.Server):
 def _uvicorn_config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedConnection,
+        http=Connection,
         backlog=accept_backlog(),
         lifespan="off",
         ws="none",

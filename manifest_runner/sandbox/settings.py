@@ -23,9 +23,10 @@ class SandboxSettings:
 
     A task takes as long as its rendering when neither `render_time` (seconds from its creation, at least) nor
     `speed` (a realistic duration, divided by this) is set. Without `previews` nothing is rendered: every task ends
-    with the same tiny video. `allow_private_media` fetches media from private addresses too; `allow_local_callbacks`
-    posts callbacks to receivers on this machine too. With `count_calls`, how often each endpoint was called is
-    written into the state folder at the end. Raises UsageError for values that make no sense.
+    with the same tiny video. `allow_private_media` fetches media from private addresses too. Callbacks are posted to
+    public addresses, to `receiver` (host and port) wherever it is, and with `allow_local_callbacks` to all of this
+    machine. With `count_calls`, how often each endpoint was called is written into the state folder at the end. Raises
+    UsageError for values that make no sense.
     """
 
     state: Path
@@ -42,6 +43,7 @@ class SandboxSettings:
     previews: bool = True
     retention_days: float = 30
     allow_private_media: bool = False
+    receiver: tuple[str, int] | None = None
     allow_local_callbacks: bool = False
     count_calls: bool = False
     verbose: bool = False
@@ -82,7 +84,9 @@ class SandboxSettings:
     @classmethod
     def from_json(cls, text: str) -> SandboxSettings:
         values = json.loads(text)
-        return cls(**{**values, "state": Path(values["state"])})
+        receiver = values["receiver"]
+        state, receiver = Path(values["state"]), receiver and tuple(receiver)
+        return cls(**{**values, "state": state, "receiver": receiver})
 
 
 class KeyPair(TypedDict):

@@ -22,7 +22,9 @@ class Engine(StrEnum):
     """What carries the requests. Both keep the same promises; the tests run on each."""
 
     AIOHTTP = "aiohttp"  # several times as many requests a second when many are under way
-    HTTPX = "httpx"  # httpx's own transport, for networks where the other fails
+    HTTPX = (
+        "httpx"  # httpx's own transport, for networks where the other fails; a connection for each request
+    )
 
 
 def engine_from(environment: Mapping[str, str]) -> Engine:
@@ -85,7 +87,7 @@ def http_client(
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=timeout,
-            limits=limits,
+            limits=_keeping_none(limits),
         )
     except (ImportError, ValueError, httpx.InvalidURL):
         # An unknown scheme, or SOCKS without its package. httpx's words can quote the proxy's password.
@@ -93,6 +95,12 @@ def http_client(
             "The proxy that the environment names can't be used.",
             mend="Write HTTPS_PROXY and ALL_PROXY as http://HOST:PORT, or exempt the service by NO_PROXY.",
         ) from None
+
+
+def _keeping_none(limits: httpx.Limits) -> httpx.Limits:
+    """For httpx's own transport. It would take a second answer that came in one packet with the first for the answer to
+    the next request, and each one after it for the next but one (seen with httpcore 1.0.9, November 2026)."""
+    return httpx.Limits(max_connections=limits.max_connections, max_keepalive_connections=0)
 
 
 def proxy_for(scheme: str, host: str) -> str | None:

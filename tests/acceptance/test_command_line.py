@@ -157,3 +157,18 @@ def test_a_link_in_the_output_folder_leads_nothing_outside(cli, tmp_path):
     assert precious.read_text() == "mine"
     assert (out / "hello-ana.mp4").stat().st_size > 1000
     assert not (out / "hello-ben.mp4").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("run",), ("retry", "--failed"), ("rehearse",), ("adopt", "--all"), ("listen", "--listen", "0")],
+)
+def test_a_transport_that_is_none_is_told_before_anything_is_begun(cli, tmp_path, command):
+    cli("init", ".")
+    before = set(tmp_path.rglob("*"))
+    name, *options = command
+    answer = cli(name, "campaign.yaml", *options, env={"MANIFEST_RUNNER_TRANSPORT": "carrier-pigeon"})
+    assert answer.returncode == 2
+    assert "MANIFEST_RUNNER_TRANSPORT is 'carrier-pigeon'" in answer.stderr
+    assert "aiohttp or httpx" in answer.stderr
+    assert set(tmp_path.rglob("*")) == before

@@ -69,12 +69,12 @@ def test_each_genuine_callback_is_a_line_and_the_end_is_no_failure(tmp_path, end
             httpx.get(f"{url}/hook").status_code,
             httpx.post(f"{url}/hook", content=TOLD, headers=signed(TOLD, "msg_3")).status_code,
         ]
-        assert statuses == [200, 200, 401, 404, 405, 200]
+        assert statuses == [200, 200, 401, 200, 405, 200]
         child.send_signal(end)
         out, said = child.communicate(timeout=20)
     assert child.returncode == 0
     lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["webhook_id"] for line in lines] == ["msg_1", "msg_3"]
+    assert [line["webhook_id"] for line in lines] == ["msg_1", "msg_2", "msg_3"]
     assert lines[0].pop("time").endswith("+00:00")
     assert lines[0] == {
         "webhook_id": "msg_1",
@@ -84,7 +84,6 @@ def test_each_genuine_callback_is_a_line_and_the_end_is_no_failure(tmp_path, end
         "signed": True,
     }
     assert "A callback was refused: it is not signed." in said
-    assert "another path" in said
     assert "Traceback" not in said
     assert SECRET not in out + said
     assert KEY.decode() not in out + said

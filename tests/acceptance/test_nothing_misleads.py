@@ -365,3 +365,12 @@ def test_rows_from_outside_the_manifests_folder_are_not_read(cli, tmp_path):
         assert answer.returncode == 2
         assert "lies outside the manifest's folder" in answer.stderr
         assert "hush" not in answer.stderr
+
+
+def test_whom_the_service_will_call_is_said_before_anything_is_sent(cli, folder):
+    write(folder, row("a", ', callback_url: "https://theirs.example/hook"'))
+    for command in ("validate", "plan", "run"):
+        answer = cli(command, "c.yaml")
+        said = answer.stdout + answer.stderr
+        assert answer.returncode == 0, said
+        assert said.count("theirs.example (1)") == 1, command

@@ -55,7 +55,7 @@ def table(folder: Path) -> dict[str, Any]:
         print(f"Not made, for want of an extra: {', '.join(missing)}.")
     for name in unexpected:
         print(f"NOT AS EXPECTED: {name}")
-    return {"rows": rows, "memory": memory, "seconds": took, "unexpected": unexpected}
+    return {"rows": rows, "memory": memory, "unexpected": unexpected}
 
 
 def peak_memory() -> float:

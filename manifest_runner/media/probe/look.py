@@ -7,15 +7,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from manifest_runner.errors import MediaError
 from manifest_runner.media.facts import AudioFacts, ImageFacts
 from manifest_runner.media.limits import AUDIO_MAX_BYTES, IMAGE_MAX_BYTES, Objection
 from manifest_runner.media.opening import opened, sha256_of
-from manifest_runner.media.probe.audio import probe_audio
 from manifest_runner.media.probe.cache import URLS_KEPT_SECONDS, FileKey, ProbeCache
-from manifest_runner.media.probe.image import probe_image
 from manifest_runner.media.probe.url import Refused, Unknown, UrlReader, out_of_reach
 from manifest_runner.media.source import Base64Source, FileSource, Source, UrlSource
 
@@ -47,7 +45,7 @@ class Look:
         self._remote_service = remote_service
 
     def image(self, source: Source) -> Findings[ImageFacts]:
-        found = self._look(source, ImageFacts, probe_image, IMAGE_MAX_BYTES)
+        found = self._look(source, ImageFacts, IMAGE_MAX_BYTES)
         if found.facts is None or found.facts.frames == 1:
             return found
         return _warned(
@@ -58,7 +56,7 @@ class Look:
         )
 
     def sound(self, source: Source) -> Findings[AudioFacts]:
-        found = self._look(source, AudioFacts, probe_audio, AUDIO_MAX_BYTES)
+        found = self._look(source, AudioFacts, AUDIO_MAX_BYTES)
         if found.facts is None or not found.facts.silent:
             return found
         return _warned(
@@ -68,20 +66,16 @@ class Look:
             "recording without a sound",
         )
 
-    def _look(
-        self, source: Source, kind: type[Facts], probe: Callable[..., Facts], most: int
-    ) -> Findings[Facts]:
+    def _look(self, source: Source, kind: type[Facts], most: int) -> Findings[Facts]:
         try:
             if isinstance(source, UrlSource):
-                return self._look_at_url(source, kind, probe, most)
-            return Findings(label=source.label, facts=self._look_at_file(source, kind, probe))
+                return self._look_at_url(source, kind, most)
+            return Findings(label=source.label, facts=self._look_at_file(source, kind))
         except MediaError as error:
             objection = Objection(error.what, error.mend, error.kind or f"{_NOUNS[kind]} that can't be read")
             return Findings(label=source.label, objections=(objection,))
 
-    def _look_at_file(
-        self, source: FileSource | Base64Source, kind: type[Facts], probe: Callable[..., Facts]
-    ) -> Facts:
+    def _look_at_file(self, source: FileSource | Base64Source, kind: type[Facts]) -> Facts:
         key = file_key(source, self._folder)
         known = self._cache.sha256_of(key) if key else None
         if known and (facts := self._known(kind, known)) is not None:
@@ -90,7 +84,7 @@ class Look:
             sha256 = sha256_of(file, label=source.label)
             facts = self._known(kind, sha256)  # a copy under another name
             if facts is None:
-                facts = probe(file, name=source.label, sha256=sha256)
+                facts = _probe_of(kind)(file, name=source.label, sha256=sha256)
                 self._cache.remember_facts(sha256, facts)
             if key and key == file_key(source, self._folder):  # it stayed as it was meanwhile
                 self._cache.remember_file(key, sha256)
@@ -100,9 +94,7 @@ class Look:
         facts = self._cache.facts(kind, sha256)
         return facts if facts is not None and facts.sha256 == sha256 else None
 
-    def _look_at_url(
-        self, source: UrlSource, kind: type[Facts], probe: Callable[..., Facts], most: int
-    ) -> Findings[Facts]:
+    def _look_at_url(self, source: UrlSource, kind: type[Facts], most: int) -> Findings[Facts]:
         if not source.is_public:
             lost = (out_of_reach(source),) if self._remote_service else ()
             return Findings(label=source.label, passed_on=True, objections=lost)
@@ -112,13 +104,21 @@ class Look:
         facts = self._cache.facts(kind, key, younger_than=URLS_KEPT_SECONDS)
         if facts is None:
             try:
-                facts = probe(self._urls.read(source, most), name=source.label)
+                facts = _probe_of(kind)(self._urls.read(source, most), name=source.label)
             except Refused as refused:
                 return Findings(label=source.label, passed_on=True, objections=(refused.objection,))
             except Unknown as unknown:
                 return Findings(label=source.label, passed_on=True, warnings=(_unseen(source, unknown),))
             self._cache.remember_facts(key, facts)
         return Findings(label=source.label, facts=facts, passed_on=True)
+
+
+def _probe_of(kind: type[Facts]) -> Callable[..., Any]:
+    """Pillow and av take long to import: what is known from earlier commands does without."""
+    from manifest_runner.media.probe.audio import probe_audio  # noqa: PLC0415
+    from manifest_runner.media.probe.image import probe_image  # noqa: PLC0415
+
+    return probe_image if kind is ImageFacts else probe_audio
 
 
 def file_key(source: Source, folder: Path) -> FileKey | None:

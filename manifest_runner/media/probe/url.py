@@ -11,11 +11,13 @@ import asyncio
 import ipaddress
 import re
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
 
@@ -75,13 +77,17 @@ class UrlReader:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         # The rest is the loop's alone.
-        self._tls = httpx.create_ssl_context(trust_env=False)
         self._stopping = asyncio.Event()
         self._turns = asyncio.Semaphore(self.AT_ONCE)
         self._ends: float | None = None
         self._lost: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Takes a while, and most manifests name no URL."""
+        return httpx.create_ssl_context(trust_env=False)
 
     def __enter__(self) -> UrlReader:
         return self

@@ -124,7 +124,7 @@ def test_callback_urls_that_are_not_and_nothing_secret_is_repeated(url: str, say
 def test_without_the_options_there_is_nothing_even_with_a_bad_secret(manifest: Manifest) -> None:
     given = callbacks_of(manifest, None, {"KLING_WEBHOOK_SECRET": "bad"}, callback_url=None, listen=None)
     assert given is NO_CALLBACKS
-    assert given == Callbacks(url=None, listen=None, notes=(), on_this_machine=False, secrets=())
+    assert given == Callbacks(url=None, listen=None, notes=(), receiver=None, secrets=())
 
 
 def test_both_options_are_what_a_run_is_told(manifest: Manifest) -> None:
@@ -132,7 +132,7 @@ def test_both_options_are_what_a_run_is_told(manifest: Manifest) -> None:
     given = callbacks_of(manifest, None, variables, callback_url=URL, listen=HERE)
     assert given.url == URL
     assert given.listen is not None
-    assert not given.on_this_machine
+    assert given.receiver == ("me.example", 443)
     assert given.secrets == (SECRET, "whsec_b3RoZXI=")
     (note,) = given.notes
     assert "127.0.0.1:8080" in note
@@ -170,23 +170,28 @@ def test_a_malformed_secret_is_told_of_and_not_repeated(
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "receiver"),
     [
-        "http://127.0.0.1:8080/",
-        "https://localhost/hook",
-        "https://10.1.2.3/hook",
-        "https://[fd00::1]/",
-        "http://127.1/",
+        ("http://127.0.0.1:8080/", ("127.0.0.1", 8080)),
+        ("https://localhost/hook", ("localhost", 443)),
+        ("https://10.1.2.3/hook", ("10.1.2.3", 443)),
+        ("https://[fd00::1]:8443/", ("fd00::1", 8443)),
+        ("http://127.1/", ("127.1", 80)),
     ],
 )
-def test_what_leads_inside_is_for_a_service_on_this_machine_alone(manifest: Manifest, url: str) -> None:
+def test_what_leads_inside_is_for_a_service_on_this_machine_alone(
+    manifest: Manifest, url: str, receiver: tuple[str, int]
+) -> None:
     with pytest.raises(UsageError, match="can't reach"):
         callbacks_of(manifest, None, {}, callback_url=url, listen=HERE)
     own = callbacks_of(on_a_sandbox(manifest), None, {}, callback_url=url, listen=HERE)
     somebodys = callbacks_of(manifest, "http://127.0.0.1:9", {}, callback_url=url, listen=HERE)
-    assert own.on_this_machine
-    assert somebodys.on_this_machine
-    assert not callbacks_of(on_a_sandbox(manifest), None, {}, callback_url=URL, listen=HERE).on_this_machine
+    assert own.receiver == somebodys.receiver == receiver
+
+
+def test_where_we_listen_is_the_receiver_when_rows_alone_have_urls(manifest: Manifest) -> None:
+    given = callbacks_of(on_a_sandbox(with_own_url(manifest)), None, {}, callback_url=None, listen=HERE)
+    assert given.receiver == ("127.0.0.1", 8080)
 
 
 def test_refusals_are_told_at_once_and_then_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,9 @@ class Steps:
         given = {"image": "face.png", "output": f"{key}.mp4", "sound_file": "voice.mp3"} | fields
         return Job(external_task_id=key, **given)  # type: ignore[arg-type]
 
+    def jobs(self, *ids: str) -> list[Job]:
+        return [self.job(key) for key in ids]
+
     def intend(
         self,
         key: str,

@@ -99,6 +99,43 @@ def test_a_write_that_fails_halfway_leaves_none_of_itself(ledger_path):
     assert ids_in(ledger_path) == {"before", "after"}
 
 
+def test_only_a_failure_costs_savepoints_and_it_leaves_each_neighbour_made_once(ledger_path):
+    connection = open_for_writing(ledger_path)
+    statements: list[str] = []
+
+    def noted(key: str) -> str:
+        connection.execute("UPDATE meta SET value = value || ? WHERE key = 'noted'", (key,))
+        return key
+
+    def half(_: sqlite3.Connection) -> None:
+        noted("half")
+        raise ValueError("changed its mind")
+
+    connection.execute("INSERT INTO meta VALUES ('noted', '')")
+    connection.set_trace_callback(statements.append)
+    writer = Writer(connection, ledger_path)
+    good = [writer.submit(lambda _, key=key: noted(key)) for key in "ab"]
+    writer.start()
+    assert [future.result(10) for future in good] == ["a", "b"]
+    assert "SAVEPOINT one" not in statements
+
+    begun, go = threading.Event(), threading.Event()
+    writer.submit(lambda _: (begun.set(), go.wait(10)))
+    assert begun.wait(10)  # so what follows is one batch
+    good = [writer.submit(lambda _, key=key: noted(key)) for key in "cd"]
+    bad = writer.submit(half)
+    broken = writer.submit(lambda c: c.execute("INSERT INTO migrations VALUES (1, 'again')"))
+    good += [writer.submit(lambda _, key=key: noted(key)) for key in "ef"]
+    go.set()
+    assert [future.result(10) for future in good] == ["c", "d", "e", "f"]
+    assert isinstance(bad.exception(10), ValueError)
+    assert isinstance(broken.exception(10), sqlite3.IntegrityError)
+    assert statements.count("SAVEPOINT one") == len([*good, bad, broken])
+    writer.close()
+    with open_for_reading(ledger_path) as reader:
+        assert reader.execute("SELECT value FROM meta WHERE key = 'noted'").fetchone()[0] == "abcdef"
+
+
 def test_a_write_that_was_called_off_before_its_turn_is_not_made(ledger_path):
     writer = Writer(open_for_writing(ledger_path), ledger_path)
     called_off = writer.submit(lambda connection: enrol(connection, "called-off"))

@@ -83,7 +83,7 @@ def test_withdrawing_forgets_only_what_was_never_sent_and_is_not_named(connectio
     writes.not_created(connection, attempt.attempt_id, JobState.PENDING, "no connection was made")
     steps.enrol("elsewhere", campaign="autumn")
 
-    enrolment.withdraw(connection, "spring", frozenset({"named"}))
+    enrolment.withdraw(connection, "spring", steps.jobs("named"))
 
     assert {record.external_task_id for record in queries.jobs(connection, "spring")} == {
         "named",
@@ -106,7 +106,7 @@ def test_ids_of_other_campaigns_are_told_apart(connection, steps, campaign):
 def test_a_row_that_is_taken_out_and_put_back(connection, steps):
     steps.enrol("a", "b", location=Location(file="c.yaml", line=7))
     steps.run("a")
-    enrolment.withdraw(connection, "spring", frozenset({"b"}))
+    enrolment.withdraw(connection, "spring", steps.jobs("b"))
     assert (steps.record("a").listed, steps.record("a").line) == (False, None)
     assert (steps.record("b").listed, steps.record("b").line) == (True, 7)
     assert queries.unfinished(connection, "spring") == 1, "only what is listed counts"
@@ -132,7 +132,7 @@ def test_what_changed_is_forgotten_with_the_row_and_when_the_row_is_as_it_was(co
     steps.enrol("a", "b")
     steps.run("a")
     enrolment.enrol(connection, "spring", [entry])
-    enrolment.withdraw(connection, "spring", frozenset({"b"}))
+    enrolment.withdraw(connection, "spring", steps.jobs("b"))
     assert (steps.record("a").listed, steps.record("a").changed) == (False, ())
 
     enrolment.enrol(connection, "spring", [entry])
@@ -145,7 +145,7 @@ def test_withdrawing_takes_no_other_campaigns_job_off_its_list(connection, steps
     steps.enrol("a", campaign="spring")
     steps.enrol("b", campaign="autumn", location=Location(file="c.yaml", line=3))
     steps.run("b")
-    enrolment.withdraw(connection, "spring", frozenset())
+    enrolment.withdraw(connection, "spring", [])
     assert (steps.record("b").listed, steps.record("b").line) == (True, 3)
     assert queries.job(connection, "a") is None
 
@@ -155,7 +155,7 @@ def test_what_is_unfinished_and_where_each_job_stands(connection, steps):
     steps.run("done")
     steps.fail("failed")
     steps.fail("gone")
-    enrolment.withdraw(connection, "spring", frozenset({"done", "failed", "pending"}))
+    enrolment.withdraw(connection, "spring", steps.jobs("done", "failed", "pending"))
     assert queries.unfinished(connection, "spring") == 2
     assert queries.unfinished(connection, "autumn") == 0
     assert {record.external_task_id: record.state for record in queries.jobs(connection, "spring")} == {
@@ -198,6 +198,6 @@ def test_many_rows_at_once_are_each_known_and_told(connection, steps):
     steps.enrol(*keys)
     assert queries.counts(connection, "spring") == {JobState.PENDING: 1_500}
     assert [event.why for event in queries.events_of(connection, "job-1499")] == ["read from the manifest"]
-    enrolment.withdraw(connection, "spring", iter(keys[1:]))
+    enrolment.withdraw(connection, "spring", steps.jobs(*keys[1:]))
     assert queries.job(connection, "job-0") is None
     assert queries.listed(connection, "spring") == 1_499

@@ -170,6 +170,53 @@ def test_a_sheet_takes_a_few_times_its_own_size(tmp_path: Path) -> None:
     assert int(answer.stdout) * 1024 < 8 * (tmp_path / "large.csv").stat().st_size
 
 
+COLUMNS = ["image", "sound_file", "audio_id", "speech.text", "prompt", "mode", "city", "row", "note", "tags"]
+DEFAULTS = [
+    "{image: a.png, sound_file: a.mp3}",
+    "{image: a.png, sound_file: a.mp3, vars: {city: Rome, x: '1'}, fit: off, prompt: '{city} {row} {x}'}",
+    "{image: a.png, speech: {text: 'Hello {city}, 100 %', voice_id: v, voice_language: en}, vars: {city: Bonn}, "
+    "captions: srt, watermark_info: {enabled: true}, mode: pro}",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    columns=st.lists(st.sampled_from(COLUMNS), unique=True),
+    kinds=st.lists(st.lists(st.sampled_from(["", " ", "std", "pro"]), min_size=10, max_size=10), max_size=4),
+    ids=st.booleans(),
+    defaults=st.sampled_from(DEFAULTS),
+    output=st.sampled_from(["{external_task_id}.mp4", "{mode}/{external_task_id}-{row}.mp4"]),
+)
+def test_jobs_made_together_are_those_made_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory,
+    columns: list[str],
+    kinds: list[list[str]],
+    ids: bool,
+    defaults: str,
+    output: str,
+) -> None:
+    folder = tmp_path_factory.mktemp("sheet")
+    lines = [
+        ",".join([f"j{number}" if ids else "", *cells[: len(columns)], str(number)])
+        for number, cells in enumerate((kinds or [["std"] * 10]) * 15)
+    ]
+    (folder / "m.csv").write_text(
+        "\n".join([",".join(["external_task_id", *columns, "last"]), *lines]), encoding="utf-8"
+    )
+    (folder / "m.yaml").write_text(
+        f"version: 1\noutput: '{output}'\ndefaults: {defaults}\njobs: {{from: m.csv}}\n"
+    )
+    try:
+        jobs = load_manifest(folder / "m.yaml").jobs
+    except ManifestError as error:
+        jobs = error.sound
+    together, alone = list(jobs), [jobs[number] for number in range(len(jobs))]
+    assert together == alone
+    assert [list(job.vars) for job in together] == [
+        list(job.vars) for job in alone
+    ]  # as the ledger writes them
+
+
 def test_priorities_come_from_the_row_or_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(
         "version: 1\nconcurrency: auto\ndefaults: {image: a, sound_file: a, priority: 3}\njobs:\n"

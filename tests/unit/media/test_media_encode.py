@@ -235,6 +235,32 @@ def test_one_job_never_gets_what_was_checked_for_another(folder: Path):
     assert image(encoder, after).media == (folder / "a.png").read_bytes()
 
 
+def test_what_was_read_while_its_file_changed_is_not_remembered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A file that is another for a moment must not be taken for it in all the rest of the run."""
+    (folder / "b.png").write_bytes(picture(310, 310))
+    (folder / "link.png").symlink_to("a.png")
+    media, encoder, real = planned(folder, image="link.png"), Encoder(folder), encode.opened
+
+    def lead_to(name: str) -> None:
+        (folder / "new").symlink_to(name)
+        (folder / "new").replace(folder / "link.png")
+
+    def swapped(*given: object) -> object:
+        lead_to("b.png")
+        return real(*given)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as swapping:
+        swapping.setattr(encode, "opened", swapped)
+        with pytest.raises(MediaError, match="has changed"):
+            image(encoder, media, "link.png")
+    lead_to("a.png")
+    assert image(encoder, media, "link.png").media == (folder / "a.png").read_bytes()
+    memory = encoder._plain_pictures
+    assert (len(memory._made), len(memory._making)) == (1, 1)
+
+
 def test_what_is_remembered_has_its_bound(folder: Path, readings: list[str], monkeypatch: pytest.MonkeyPatch):
     for name in "bcd":
         (folder / f"{name}.wav").write_bytes(wav(3))

@@ -147,14 +147,16 @@ def test_a_picture_is_a_picture_even_where_the_same_file_is_named_as_sound(folde
 def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """What the real `read`, `probe_image` and `probe_audio` were asked for."""
     calls: dict[str, list[str]] = {"opened": [], "probe_image": [], "probe_audio": []}
+    homes = {"opened": "look", "probe_image": "image", "probe_audio": "audio"}
     for name, asked in calls.items():
-        real = getattr(MODULE, name)
+        home = import_module(f"manifest_runner.media.probe.{homes[name]}")
+        real = getattr(home, name)
 
         def spy(first: Any, *rest: Any, real: Any = real, asked: list[str] = asked, **named: Any) -> Any:
             asked.append(named.get("name") or first.label)
             return real(first, *rest, **named)
 
-        monkeypatch.setattr(MODULE, name, spy)
+        monkeypatch.setattr(home, name, spy)
     return calls
 
 

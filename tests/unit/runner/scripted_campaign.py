@@ -26,8 +26,9 @@ from manifest_runner.media import preflight
 from manifest_runner.models import Job, JobState, Manifest, Speech
 from manifest_runner.runner.conduct import Outcome
 from manifest_runner.runner.decide import Retry
+from manifest_runner.runner.options import RunOptions, Service
 from manifest_runner.runner.pace import Pace
-from manifest_runner.runner.run import RunOptions, Service, carry_out, exit_code
+from manifest_runner.runner.run import carry_out, exit_code
 from manifest_runner.runner.survey import enrol, survey
 from manifest_runner.service import ApiKey, Timeouts
 

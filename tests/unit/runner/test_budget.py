@@ -110,3 +110,11 @@ async def test_when_nothing_more_is_sent_nobody_waits_any_longer():
     budget.close()
     with pytest.raises(BudgetReached):
         await asking
+
+
+async def test_what_is_given_up_counts_only_where_an_earlier_call_may_have_arrived():
+    budget = Budget(Decimal(10), Decimal(3), in_flight={"a": Decimal(1), "b": Decimal(1)})
+    budget.give_up("a", may_be_owed=False)
+    assert (budget.committed, budget.spent) == (Decimal(2), Decimal(1))
+    budget.give_up("b", may_be_owed=True)
+    assert (budget.committed, budget.spent) == (Decimal(2), Decimal(2))

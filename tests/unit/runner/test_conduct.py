@@ -23,7 +23,7 @@ from manifest_runner.errors import (
 )
 from manifest_runner.ledger import open_ledger
 from manifest_runner.models import JobState, ServiceStatus
-from manifest_runner.runner import again, conduct, fetch, submit, watch
+from manifest_runner.runner import again, conduct, fetch, patience, send, submit
 from manifest_runner.runner import run as run_module
 from manifest_runner.runner.again import Cause
 from manifest_runner.runner.conduct import Outcome
@@ -87,7 +87,7 @@ async def test_a_key_that_is_refused_while_watching_stops_the_run(campaign):
 
 
 async def test_a_service_that_no_longer_tells_of_its_tasks_stops_the_run_after_a_while(campaign, monkeypatch):
-    monkeypatch.setattr(watch, "GIVE_UP_AFTER", 0.0)
+    monkeypatch.setattr(patience, "GIVE_UP_AFTER", 0.0)
     campaign.service.held = {"a"}
     campaign.service.lists += ["ok", *["502"] * 50]
     campaign.service.look_ups += ["ok", "ok", *["502"] * 50]  # the first two are asked before it is sent
@@ -226,6 +226,18 @@ async def test_an_account_without_a_slot_for_too_long_needs_a_person(campaign, s
     assert (ran.exit_code, campaign.states()) == (4, {"a": PENDING, "b": PENDING})
     campaign.service.every_create = "ok"
     assert (await campaign.run(A, B)).exit_code == 0
+
+
+async def test_an_account_whose_slots_are_held_by_others_for_hours_needs_a_person_however_seldom_it_is_tried(
+    campaign, short_waits, monkeypatch
+):
+    """Below the ceiling the tries grow rare, and a number of them would take days."""
+    monkeypatch.setattr(send, "LONGEST_WITHOUT_A_SLOT", 0.3)
+    campaign.service.every_create = "429/1303"
+    ran = await campaign.run(A, B)
+    assert "no slot free" in ran.outcome.stopped.what
+    assert ran.exit_code == 4
+    assert campaign.states() == {"a": PENDING, "b": PENDING}
 
 
 async def test_one_job_that_is_unlucky_while_others_get_slots_stops_nothing(campaign, monkeypatch):

@@ -19,10 +19,7 @@ def spoken(key: str, text: str) -> Job:
 
 
 def plan(*jobs: Job) -> Plan:
-    media = {
-        job.external_task_id: JobMedia(image=None, audio=None, fingerprint="", fingerprint_parts={})
-        for job in jobs
-    }
+    media = {job.external_task_id: JobMedia(image=None, audio=None, fingerprint_parts={}) for job in jobs}
     return planned(jobs, media, {})
 
 
@@ -80,7 +77,7 @@ def test_nothing_to_send():
 
 def test_a_recording_behind_a_url_is_held_back_with_the_longest_it_can_be():
     job = replace(spoken("a", "x"), speech=None, sound_file="https://example.com/a.mp3")
-    looked_at = JobMedia(image=None, audio=None, fingerprint="", fingerprint_parts={})
+    looked_at = JobMedia(image=None, audio=None, fingerprint_parts={})
     by_url = planned([job], {"a": replace(looked_at, sound_passed_on=True)}, {})
     assert forecast(by_url, {"a": made("1.2")}, Decimal(100)).affordable == 0
     assert forecast(plan(job), {"a": made("1.2")}, Decimal(100)).affordable == 1

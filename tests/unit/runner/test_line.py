@@ -227,6 +227,23 @@ async def test_a_list_that_hides_tasks_is_found_out_by_the_first_wave(campaign):
     assert set(campaign.states().values()) == {JobState.CONFLICT}
 
 
+async def test_a_list_that_never_answers_keeps_no_run_open_that_sends_nothing_more(campaign, monkeypatch):
+    monkeypatch.setattr(conduct, "LOOK_AROUND_SECONDS", 0.05)
+    service, real = campaign.service, campaign.service.answer
+
+    async def answer(method: str, path: str, body: bytes):
+        if "pageSize=500" in path:
+            await asyncio.sleep(3600)
+        return await real(method, path, body)
+
+    service.answer = answer
+    campaign.budget = "0.9"
+    async with asyncio.timeout(15):  # a list call by itself may take half a minute, and is tried three times
+        ran = await campaign.run(*jobs(90, with_files))
+    assert ran.exit_code == 5
+    assert len(service.posts) == 1
+
+
 def lists_properly(campaign: Campaign) -> None:
     """Newest first, in pages of the size that is asked for."""
     service, real = campaign.service, campaign.service.answer

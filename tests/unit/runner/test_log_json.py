@@ -18,7 +18,6 @@ import pytest
 from ledger_kit import Doings
 
 from manifest_runner.cli.events import events_out
-from manifest_runner.errors import UsageError
 from manifest_runner.ledger import open_ledger
 from manifest_runner.ledger.limits import limit_changed
 from manifest_runner.ledger.standing import CHUNK
@@ -166,7 +165,7 @@ async def test_each_line_is_there_at_once_and_a_file_grows(doings, tmp_path):
     doings.enrol("a")
     file = tmp_path / "events.jsonl"
     for _ in range(2):
-        with events_out(str(file)) as out:
+        with events_out(str(file), manifest=tmp_path / "c.yaml", ledger=tmp_path / "l.sqlite3") as out:
             assert out is not None
             log = log_of(doings, out)
             await beside(log)
@@ -245,25 +244,3 @@ async def test_a_slow_reader_gets_all_of_it(doings):
         *["job"] * 2000,
         "run_ended",
     ]
-
-
-def test_a_file_that_holds_something_else_is_refused_untouched(tmp_path):
-    manifest = tmp_path / "campaign.yaml"
-    manifest.write_text("version: 1\n")
-    with pytest.raises(UsageError, match="something else"), events_out(str(manifest)):
-        pass
-    assert manifest.read_text() == "version: 1\n"
-
-
-def test_a_place_that_cannot_be_written_is_said_before_anything_is_sent(tmp_path):
-    with (
-        pytest.raises(UsageError, match="can't be written") as caught,
-        events_out(str(tmp_path / "no" / "e")),
-    ):
-        pass
-    assert "--log-json" in caught.value.mend
-
-
-def test_nobody_asked():
-    with events_out(None) as out:
-        assert out is None

@@ -19,6 +19,7 @@ from manifest_runner.media import JobMedia
 from manifest_runner.models import Job, JobState
 from manifest_runner.runner.again import Cause
 from manifest_runner.runner.decide import Action
+from manifest_runner.runner.identities import Free
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.prepare import Prepared
 from manifest_runner.runner.shelter import Shelter
@@ -114,7 +115,7 @@ class Desk:
     async def send(self, *script: str):
         self.service.script += script
         request = CreateRequest(external_task_id="welcome", image=b"hi", sound_file=b"hi")
-        media = JobMedia(image=None, audio=None, fingerprint="1:f", fingerprint_parts={"image": "i"})
+        media = JobMedia(image=None, audio=None, fingerprint_parts={"image": "i"})
         prepared = Prepared(
             step=Step(external_task_id="welcome", action=Action.SEND, why="new", output=JOB.output, job=JOB),
             job=JOB,
@@ -124,6 +125,7 @@ class Desk:
             units_reserved=Decimal("1.2"),
             settle_seconds=SETTLE,
             fitted={},
+            free=Free("welcome", never_sent=True, asked_at=None),
             key_id="key-1",
         )
         return await self.submitter.send(prepared, "test")

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +100,17 @@ async def test_going_back_to_a_paid_version_fetches_it_once_more(campaign, secon
     ran = await campaign.run(EDITED)
     assert campaign.service.posts == ["a", "a-r2"]
     assert campaign.job("a").attempt.attempt_id == ("a-r2" if second == "succeeds" else "a")
+
+
+async def test_a_paid_version_whose_last_status_was_covered_by_a_late_one_is_still_paid(campaign):
+    """As older versions may have left it."""
+    await campaign.run(A)
+    await campaign.run(EDITED, retry=(Retry.CHANGED,))
+    with closing(sqlite3.connect(campaign.ledger)) as connection, connection:
+        connection.execute("UPDATE attempts SET service_status = 'processing' WHERE attempt_id = 'a'")
+    ran = await campaign.run(A, retry=tuple(Retry))
+    assert (ran.exit_code, campaign.states()) == (0, {"a": DONE})
+    assert campaign.service.posts == ["a", "a-r2"]
 
 
 async def test_toggling_between_two_paid_versions_always_brings_the_right_video(campaign):

@@ -9,7 +9,8 @@ from planning_kit import planned
 from manifest_runner.errors import NeedsPerson, ServiceUnreachable
 from manifest_runner.ledger import enrolment, open_ledger, queries, writes
 from manifest_runner.models import Job, Manifest
-from manifest_runner.runner.run import RunOptions, Service, carry_out
+from manifest_runner.runner.options import RunOptions, Service
+from manifest_runner.runner.run import carry_out
 from manifest_runner.service import ApiKey, key_fingerprint
 
 MINE, OTHER = ApiKey("canary-mine-0123456789"), ApiKey("canary-other-0123456789")

@@ -35,7 +35,7 @@ def facts(parts: dict[str, str] = SENT, seconds: str = "3") -> JobMedia:
         bytes=1000,
         sha256="0" * 64,
     )
-    return JobMedia(image=None, audio=audio, fingerprint="1:x", fingerprint_parts=parts)
+    return JobMedia(image=None, audio=audio, fingerprint_parts=parts)
 
 
 def record(state: JobState, key: str = "welcome", *, sent: bool = True) -> JobRecord:

@@ -29,7 +29,7 @@ from manifest_runner.runner.doorway import Address
 from manifest_runner.runner.receive import deliveries, receiving
 from manifest_runner.sandbox import start_sandbox
 from manifest_runner.service import AvatarClient, CreateRequest, credentials_from
-from manifest_runner.service.callbacks import Delivery, Signatures
+from manifest_runner.service.callbacks import Delivery, Signatures, read_delivery
 
 SECRET = "whsec_" + base64.b64encode(b"the secret that the tests sign with").decode()
 URL = "https://me.example/hooks/avatar"
@@ -192,10 +192,21 @@ async def test_a_delivery_that_could_not_be_read_may_be_sent_again_rightly() -> 
         (None, "/", 200),
     ],
 )
-async def test_deliveries_come_to_the_callback_urls_path(url: str | None, path: str, status: int) -> None:
-    async with desk(url=url) as it:
-        assert await it.post(path, **signed(told())) == status
+async def test_without_a_secret_deliveries_come_to_the_callback_urls_path(
+    url: str | None, path: str, status: int
+) -> None:
+    async with desk(url=url, secrets=()) as it:
+        assert await it.post(path, content=told()) == status
         assert len(it.came) == (status == 200)
+
+
+@pytest.mark.parametrize("path", ["/hooks/avatar", "/of/a/row?token=its", "/"])
+async def test_signed_deliveries_come_to_any_path(path: str) -> None:
+    """A row may name another one at the same host; and what is signed by nobody gets no farther there."""
+    async with desk() as it:
+        assert await it.post(path, content=told()) == 401
+        assert await it.post(path, **signed(told())) == 200
+        assert len(it.came) == 1
 
 
 async def test_a_connection_ends_with_its_answer() -> None:
@@ -307,7 +318,7 @@ async def test_what_is_no_http_is_answered_or_cut_and_says_nothing(
 
 
 async def test_nonsense_after_an_answer_is_cut(caplog: pytest.LogCaptureFixture) -> None:
-    async with desk() as it:
+    async with desk(secrets=()) as it:
         reader, writer = await asyncio.open_connection(it.at.host, it.at.port)
         writer.write(b"POST /other HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
         assert b" 404 " in await reader.readuntil(b"\r\n\r\n{}")
@@ -376,6 +387,28 @@ async def test_without_a_secret_a_flood_is_held_back(monkeypatch: pytest.MonkeyP
         answers = [await it.post(content=told(number)) for number in range(30)]
         assert answers == [200] * 20 + [429] * 10
         assert len(it.came) == 20
+
+
+async def test_a_noisy_task_uses_up_its_own_look_ups_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receive, "UNSIGNED_A_SECOND", 0.001)
+    monkeypatch.setattr(receive, "UNSIGNED_AT_ONCE", 30)
+    monkeypatch.setattr(receive, "OF_ONE_A_SECOND", 0.001)
+    monkeypatch.setattr(receive, "OF_ONE_AT_ONCE", 5)
+    async with desk(secrets=()) as it:
+        going_on = [await it.post(content=told(1, "processing")) for _ in range(6)]
+        noisy = [await it.post(content=told(1)) for _ in range(50)]
+        assert going_on == [200] * 6  # they cause no look-up, and take none away
+        assert noisy == [200] * 5 + [429] * 45
+        assert [await it.post(content=told(number)) for number in range(2, 20)] == [200] * 18
+
+
+async def test_tasks_that_strangers_make_up_are_forgotten_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receive, "MOST_REMEMBERED", 10)
+    unsigned = receive._Unsigned()
+    for number in range(100):
+        body = f'{{"task_id": "{number}", "task_status": "succeed"}}'.encode()
+        assert unsigned.spend(read_delivery({}, body, signatures=None, now=0))
+    assert len(unsigned._of_one) == 10
 
 
 async def test_what_was_held_back_is_let_through_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ async def test_where_nothing_is_in_flight_one_call_at_a_time_finds_out():
 
 
 async def test_calls_that_left_together_are_refused_together_and_count_once():
-    slots = Slots(5)
+    slots = Slots(5, quiet_seconds=0.05)
     held = [await slots.take() for _ in range(5)]
     in_a_row = []
     for slot in held[:3]:
@@ -228,3 +228,15 @@ async def test_a_slot_can_be_taken_again():
     assert slots.used == 1
     slot.free()
     assert slots.used == 0
+
+
+async def test_how_long_the_account_has_refused_counts_from_the_first_refusal_and_ends_with_a_pass():
+    slots = Slots(2)
+    assert slots.refused_for == 0
+    slots.too_many(await slots.take())
+    await asyncio.sleep(0.02)
+    slots.too_many(await slots.take())
+    assert slots.refused_for >= 0.02
+    slots.passed()
+    assert slots.refused_for == 0
+    slots.close()

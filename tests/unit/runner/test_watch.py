@@ -20,12 +20,13 @@ from manifest_runner.errors import AccountPaused, CredentialsError, NeedsPerson,
 from manifest_runner.ledger import open_ledger, queries
 from manifest_runner.media import JobMedia
 from manifest_runner.models import Job, JobState, Manifest, ServiceStatus
-from manifest_runner.runner import hints
+from manifest_runner.runner import hints, patience
 from manifest_runner.runner import watch as watch_module
 from manifest_runner.runner.decide import Action
+from manifest_runner.runner.options import RunOptions, Service
 from manifest_runner.runner.pace import Pace
 from manifest_runner.runner.plan import Step
-from manifest_runner.runner.run import RunOptions, Service, carry_out
+from manifest_runner.runner.run import carry_out
 from manifest_runner.runner.stop import Stop
 from manifest_runner.runner.watch import Watcher
 from manifest_runner.service import ApiKey, AvatarClient, Task, Video
@@ -295,7 +296,7 @@ async def test_what_every_call_would_meet_stops_the_run(desk, trouble, reason):
 
 
 async def test_a_service_that_fails_for_too_long_stops_the_run(desk, monkeypatch):
-    monkeypatch.setattr(watch_module, "GIVE_UP_AFTER", 0.05)
+    monkeypatch.setattr(patience, "GIVE_UP_AFTER", 0.05)
     desk.server.list_trouble = [silence] * 1000
     desk.server.look_up_trouble[TASK] = silence
     started = time.monotonic()
@@ -307,7 +308,7 @@ async def test_a_service_that_fails_for_too_long_stops_the_run(desk, monkeypatch
 
 
 async def test_failures_far_apart_do_not_add_up(desk, monkeypatch):
-    monkeypatch.setattr(watch_module, "GIVE_UP_AFTER", 0.05)
+    monkeypatch.setattr(patience, "GIVE_UP_AFTER", 0.05)
     desk.server.put(TASK, "processing")
     (wait,) = desk.watch(TASK)
     started = time.monotonic()
@@ -351,7 +352,7 @@ async def test_a_task_that_does_not_end_keeps_its_slot(desk, tmp_path):
     desk.server.put(TASK, "processing")
     waiting = Job(external_task_id="next", image="https://a.example/a.png", audio_id="a-1", output="next.mp4")
     record = desk.ledger.read(queries.job, "endless")
-    media = JobMedia(image=None, audio=None, fingerprint="1:f", fingerprint_parts={})
+    media = JobMedia(image=None, audio=None, fingerprint_parts={})
     outcome = await carry_out(
         Manifest(path=tmp_path / "m.yaml", campaign="c", jobs=(waiting,), concurrency=1),
         ListedPlan(
@@ -447,7 +448,7 @@ async def test_two_attempts_that_were_given_the_same_task_both_learn_its_end(des
 
 
 async def test_nor_does_it_stop_the_run(desk, monkeypatch):
-    monkeypatch.setattr(watch_module, "GIVE_UP_AFTER", 0.05)
+    monkeypatch.setattr(patience, "GIVE_UP_AFTER", 0.05)
     desk.server.unlisted = {"1"}
     desk.server.look_up_trouble["1"] = plain(500, b"<html>Oops</html>")
     desk.watch("1")
@@ -526,6 +527,22 @@ async def test_a_hint_during_a_look_up_has_one_of_its_own(desk):
     desk.watcher.hint(TASK)
     assert (await desk.ended(wait)).status is ServiceStatus.SUCCEED
     assert desk.server.look_ups == [TASK, TASK]
+
+
+async def test_a_task_is_looked_up_once_a_while_however_many_hints_come(desk, monkeypatch):
+    monkeypatch.setattr(hints, "REST_SECONDS", 0.3)
+    desk.server.put(TASK, "processing")
+    desk.watch(TASK, pace=SLOW)
+    await asyncio.sleep(0.02)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while loop.time() < began + 0.7:
+        desk.watcher.hint(TASK)
+        await asyncio.sleep(0.005)
+    looked_up = len(desk.server.look_ups)
+    assert looked_up in (2, 3)
+    await asyncio.sleep(0.7)
+    assert len(desk.server.look_ups) == looked_up + 1  # the last hint has its look-up, and then there is rest
 
 
 async def test_a_hint_of_what_is_not_watched_does_nothing(desk):
@@ -716,3 +733,22 @@ async def test_or_after_so_many_tasks_that_a_page_would_not_reach_back(desk, mon
         await watcher.ended(attempt, told=created("failed", units=Decimal(0)))
     await desk.looks(1)
     assert len(seen) >= 1
+
+
+async def test_a_list_that_lacks_what_we_have_made_is_no_newer_than_that(desk):
+    """A copy that lags behind tells the census nothing of the time since."""
+    told = []
+    watcher = desk.new_watcher(seen=lambda page, size, as_of: told.append(as_of))
+    for task_id in ("870001", "870002"):
+        desk.server.put(task_id, "processing")
+    first = running(desk.ledger, "job-870001", "870001")
+    desk.also(watcher.ended(first), watcher.run())
+    await desk.looks(2)
+    assert told == sorted(told), "all that is watched is shown"
+    hidden, also_hidden = (running(desk.ledger, f"job-{task}", task) for task in ("870003", "870004"))
+    desk.also(watcher.ended(hidden), watcher.ended(also_hidden))
+    await desk.looks(3)
+    assert told[-1] == told[-2], "time goes on, and the list knows nothing of it"
+    desk.server.put("870004", "processing")
+    await desk.looks(2)
+    assert told[-1] > told[-3], "newer ones are shown: the list goes on telling"

@@ -102,17 +102,21 @@ def test_this_machine_is_told_from_its_neighbours(address: str, local: bool) -> 
 
 
 async def test_a_url_is_pinned_to_the_address_that_was_checked() -> None:
-    target = await pin("http://user:word@localhost:81/a?b=c", is_loopback)
+    target = await pin(
+        "http://user:word@localhost:81/a?b=c", lambda address, port: is_loopback(address) and port == 81
+    )
     assert target.url.host in ("127.0.0.1", "::1")
     assert (target.url.port, target.url.raw_path) == (81, b"/a?b=c")
     assert (target.headers, target.extensions) == ({"Host": "localhost:81"}, {"sni_hostname": "localhost"})
-    assert (await pin("https://127.0.0.1/", is_loopback)).url.port in (None, 443)
+    assert (
+        await pin("https://127.0.0.1/", lambda address, port: is_loopback(address) and port == 443)
+    ).url.port in (None, 443)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "[::1]"])
 async def test_a_name_of_this_machine_in_any_spelling_is_forbidden(host: str) -> None:
     with pytest.raises(ForbiddenAddress):
-        await pin(f"http://{host}/", is_public)
+        await pin(f"http://{host}/", lambda address, _: is_public(address))
 
 
 @pytest.mark.parametrize(
@@ -127,4 +131,4 @@ async def test_a_name_of_this_machine_in_any_spelling_is_forbidden(host: str) ->
 )
 async def test_what_is_no_usable_url_is_no_target(url: str) -> None:
     with pytest.raises(NoTarget):
-        await pin(url, lambda _: True)
+        await pin(url, lambda *_: True)

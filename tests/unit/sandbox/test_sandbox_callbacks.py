@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -141,6 +142,42 @@ async def test_what_is_allowed_is_this_machine_and_no_other_private_one(
         callbacks.post(url, {"task_id": "1"})
         await asyncio.sleep(0.1)
     assert "was not sent" in caplog.text
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1", "127.1", "::ffff:127.0.0.1"])
+async def test_one_receiver_may_be_allowed_and_nothing_beside_it(
+    receiver: Receiver, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row's own address is a stranger's word: it must not reach the other programs of this machine."""
+    port = urlsplit(receiver.url).port or 0
+    strangers: list[bytes] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        strangers.append(await reader.read(100))
+        writer.close()
+
+    other = await asyncio.start_server(note, "127.0.0.1", 0)
+    async with (
+        other,
+        httpx.AsyncClient(trust_env=False) as http,
+        Callbacks(http, key=None, receiver=(named, port), waits=(0,)) as callbacks,
+    ):
+        callbacks.post(f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}/_settings", {"task_id": "1"})
+        callbacks.post(f"http://127.0.0.2:{port}/hook", {"task_id": "1"})
+        callbacks.post(f"http://127.0.0.1:{port}/of-a-row", {"task_id": "1"})
+        await asyncio.to_thread(receiver.got.get, timeout=5)
+        await asyncio.sleep(0.1)
+    assert receiver.got.empty()
+    assert strangers == []
+    assert caplog.text.count("was not sent: its address is private") == 2
+
+
+async def test_a_receiver_that_is_no_host_holds_nothing_up() -> None:
+    async with (
+        httpx.AsyncClient(trust_env=False) as http,
+        Callbacks(http, key=None, receiver=("no-such-host.invalid", 80), waits=(0,)) as callbacks,
+    ):
+        callbacks.post("http://127.0.0.1:9/", {"task_id": "1"})
 
 
 def test_a_sandbox_does_not_post_to_this_machine_by_itself(receiver: Receiver, tmp_path: Path) -> None:

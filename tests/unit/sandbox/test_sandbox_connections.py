@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from manifest_runner.sandbox import SandboxSettings, new_key_pair
+from manifest_runner.sandbox.calls import RESULTS_PATH
 from manifest_runner.sandbox.connections import (
     MOST_HELD,
     InOnePiece,
@@ -129,6 +130,30 @@ def test_a_connection_that_is_kept_open_may_rest_and_its_next_request_is_timed_a
             assert client.recv(4096).startswith(b"HTTP/1.1 401")
         client.sendall(HALF_HEADERS)
         assert closed_within(client, 5)
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_nonsense_in_a_body_is_a_line_and_answered_once(tmp_path: Path, answered_first: bool) -> None:
+    """The handler of such a request must not answer after the server has."""
+    errors: list[str] = []
+    begun = (
+        f"GET {RESULTS_PATH}x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n".encode()
+    )
+    with serving(tmp_path, errors=errors) as address, socket.create_connection(address, timeout=5) as client:
+        if answered_first:
+            client.sendall(begun)
+            said = client.recv(4096)
+            assert said.startswith(b"HTTP/1.1 404 ")
+            client.sendall(b"zz\r\n")
+        else:
+            client.sendall(begun + b"zz\r\n")
+            said = b""
+        with contextlib.suppress(ConnectionResetError):
+            while some := client.recv(4096):
+                said += some
+        assert said.count(b"HTTP/1.1") == 1
+        assert answered(address) == 401
+    assert "Traceback" not in errors[0]
 
 
 @pytest.mark.parametrize(

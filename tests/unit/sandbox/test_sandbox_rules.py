@@ -204,7 +204,9 @@ def test_settings_at_their_bounds_give_times_that_can_be_stored(
 
 
 def test_settings_reach_another_process_whole(tmp_path: Any) -> None:
-    settings = SandboxSettings(state=tmp_path, access_key="a", secret_key="s", allow_local_callbacks=True)
+    settings = SandboxSettings(
+        state=tmp_path, access_key="a", secret_key="s", receiver=("::1", 80), allow_local_callbacks=True
+    )
     assert SandboxSettings.from_json(settings.to_json()) == settings
     assert not SandboxSettings(state=tmp_path, access_key="a", secret_key="s").allow_local_callbacks
 

@@ -94,7 +94,8 @@ def test_a_moved_file_is_read_and_not_probed_again(folder, tmp_path, monkeypatch
     (folder / "voice.wav").rename(folder / "other.wav")
     (folder / "other.wav").rename(folder / "voice.wav")
     os.utime(folder / "voice.wav", ns=(LONG_AGO, LONG_AGO + 5))
-    monkeypatch.setattr(LOOK, "probe_audio", lambda *_, **__: pytest.fail("probed again"))
+    audio = import_module("manifest_runner.media.probe.audio")
+    monkeypatch.setattr(audio, "probe_audio", lambda *_, **__: pytest.fail("probed again"))
     assert look(folder, tmp_path / "cache").problems == ()
 
 
