@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FOR_TESTS := $(VENV)/.installed-for-tests
-# More than there are cores: many tests wait for processes and clocks.
-TEST_WORKERS ?= 4
+# As many as there are cores: some tests need the processes that they start to be quick.
+TEST_WORKERS ?= 2
 PYTEST := -m pytest -n $(TEST_WORKERS) --dist worksteal
 # Tests start many processes, which compile the source tree anew each time when nothing is kept.
 unexport PYTHONDONTWRITEBYTECODE

@@ -232,7 +232,7 @@ def test_a_changed_row_is_shown_and_not_paid_again_by_itself(cli, folder):
 
 
 def test_a_second_runner_is_refused_by_name_and_ctrl_c_keeps_the_state(cli, folder):
-    write(folder, "".join(JOB.replace("one", f"job-{n}") for n in range(20)), head="concurrency: 1\n")
+    write(folder, "".join(JOB.replace("one", f"job-{n}") for n in range(60)), head="concurrency: 1\n")
     command = [sys.executable, "-m", "manifest_runner.cli", "run", "c.yaml"]
     first = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -247,10 +247,10 @@ def test_a_second_runner_is_refused_by_name_and_ctrl_c_keeps_the_state(cli, fold
         out, err = first.communicate(timeout=30)
     assert first.returncode == 130, out + err
     assert "Run the same command again" in err
-    rest = cli("run", "c.yaml", "--concurrency", "5")
+    rest = cli("run", "c.yaml", "--concurrency", "20")
     assert rest.returncode == 0, rest.stderr
     report = json.loads((folder / "out" / "c" / "report.json").read_text())
-    assert report["totals"]["by_outcome"] == {"done": 20}
+    assert report["totals"]["by_outcome"] == {"done": 60}
     assert {job["attempts"] for job in report["jobs"]} == {1}
 
 

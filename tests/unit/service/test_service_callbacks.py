@@ -6,7 +6,7 @@ import hmac
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from manifest_runner.errors import UsageError
@@ -202,6 +202,7 @@ def test_a_task_that_goes_on_is_not_worth_a_call(status: str | None, worth_askin
     assert read({}, body, secrets=()).may_have_ended is worth_asking
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(
     headers=st.dictionaries(
         st.sampled_from(sorted(HEADERS)), st.text(max_size=40) | st.sampled_from(sorted(HEADERS.values()))
