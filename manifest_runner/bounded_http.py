@@ -7,30 +7,31 @@ November 2026).
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-class BoundedConnection(H11Protocol):
+class BoundedConnection(H11Protocol, ABC):
     """A connection that is cut when its request does not arrive in time, or when others need its room."""
 
     _timer: asyncio.TimerHandle | None = None
     _timed: Any = None  # the state of the request (h11's word) that the timer runs for
     _heard: float = 0.0  # loop time of the last bytes
 
+    @abstractmethod
     def headers_within(self) -> float:
         """Seconds for a request's headers, from the connection or from its first byte."""
-        raise NotImplementedError
 
+    @abstractmethod
     def body_within(self) -> float:
         """Seconds for its body, from its headers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def most(self) -> int:
         """How many connections may be open."""
-        raise NotImplementedError
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)

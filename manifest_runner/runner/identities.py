@@ -29,7 +29,7 @@ class Free:
     """An id that nobody has."""
 
     identity: str
-    never_sent: bool  # no attempt of the job is known, so that the census may answer for it
+    never_sent: bool  # no call of the job has left, so that the census may answer for it
     asked_at: float | None  # event loop's clock; None where it is the census's word, and was not looked up
 
 
@@ -72,11 +72,7 @@ class Identities:
             return free
         if free.never_sent and self._census.is_borne_out and self._census.knows_free(key):
             return free
-        now_free = await self._ask(key, self._ledger.read(queries.job, key), media)
-        if isinstance(now_free, Free) and free.never_sent:
-            # Its first call may have been refused meanwhile, which surely made nothing: the census may go on.
-            return Free(now_free.identity, never_sent=True, asked_at=now_free.asked_at)
-        return now_free
+        return await self._ask(key, self._ledger.read(queries.job, key), media)
 
     async def _ask(self, key: str, record: JobRecord | None, media: JobMedia) -> Free | AlreadyThere | None:
         asked_at = asyncio.get_running_loop().time()
@@ -85,8 +81,10 @@ class Identities:
             free = await self._asked_first(key)
             return Free(key, never_sent=True, asked_at=asked_at) if free else None
         pending = attempts[-1] if record and record.state is JobState.PENDING else None
-        number = self._ledger.read(queries.next_attempt_number, key)
-        identity = pending.attempt_id if pending else attempt_id(key, number)
+        if pending:
+            identity = pending.attempt_id
+        else:
+            identity = attempt_id(key, self._ledger.read(queries.next_attempt_number, key))
         found = await self._look_up(identity)
         if found is None:
             return Free(identity, never_sent=False, asked_at=asked_at)

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from manifest_runner.errors import NeedsPerson, ServiceUnreachable
@@ -24,9 +25,7 @@ from manifest_runner.runner.slots import Slot, Slots
 from manifest_runner.runner.stop import Stop
 from manifest_runner.runner.submit import Accepted, SendAgain, Sent, Submitter
 
-LONGEST_WITHOUT_A_SLOT = (
-    5400.0  # seconds; a task that takes longer is given up, so that ours are over by then
-)
+LONGEST_WITHOUT_A_SLOT = 5400.0  # seconds; our own tasks are over by then, or given up
 
 
 class Sender:
@@ -62,7 +61,8 @@ class Sender:
             still = await self._still_free(prepared, free)
             if not isinstance(still, Free):
                 return still
-            free = still
+            # From here on the census can't answer for it: it does not keep count of calls of our own.
+            free = replace(still, never_sent=False)
             sent = await self._settled(step, slot, self._submitter.send(prepared, why))
             if isinstance(sent, Accepted):
                 self._slots.passed()

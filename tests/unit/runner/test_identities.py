@@ -11,14 +11,15 @@ import pytest
 from scripted_campaign import Campaign, open_campaign, picture, sound, with_files
 
 from manifest_runner.models import JobState
-from manifest_runner.runner import identities
+from manifest_runner.runner import conduct, identities
 
 A, B = with_files("a"), with_files("b")
 
 
 @pytest.fixture
 async def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Campaign]:
-    """One slot; the service itself refuses no duplicate."""
+    """One slot, jobs in their order; the service itself refuses no duplicate."""
+    monkeypatch.setattr(conduct, "PREPARED_AHEAD", 1)
     monkeypatch.setattr(identities, "HOLDS_FOR", 0.05)
     (tmp_path / "here").mkdir()
     async with open_campaign(tmp_path / "here") as campaign:

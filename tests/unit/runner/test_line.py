@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from scripted_campaign import AVATAR, Campaign, envelope, open_campaign, scripte
 
 from manifest_runner.ledger import limits, open_for_reading
 from manifest_runner.models import JobState
-from manifest_runner.runner import again, ahead, conduct
+from manifest_runner.runner import again, ahead, conduct, identities
 from manifest_runner.runner.again import Cause
 from manifest_runner.runner.conduct import Conductor
 from manifest_runner.runner.prepare import Prepared
@@ -225,6 +226,27 @@ async def test_a_list_that_hides_tasks_is_found_out_by_the_first_wave(campaign):
     await campaign.run(*jobs(90))
     assert service.posts == []
     assert set(campaign.states().values()) == {JobState.CONFLICT}
+
+
+async def test_the_census_says_nothing_of_calls_of_our_own(campaign, monkeypatch):
+    """A call that was refused and landed after all is taken up, however clear the list of a large campaign was."""
+    monkeypatch.setattr(identities, "HOLDS_FOR", 0.05)
+    service, real = campaign.service, campaign.service.create
+    lists_properly(campaign)
+    service.duplicates_refused = False
+    service.creates["j070"] = deque(["429/1303"])
+
+    async def create(body):
+        first = body["external_task_id"] == "j070" and "post j070" not in service.log
+        said = await real(body)
+        if first:  # while the gate is closed for a second
+            asyncio.get_running_loop().call_later(0.2, service.holds, "j070")
+        return said
+
+    service.create = create
+    ran = await campaign.run(*jobs(90))
+    assert service.posts.count("j070") == 1
+    assert (ran.exit_code, set(campaign.states().values())) == (0, {DONE})
 
 
 async def test_a_list_that_never_answers_keeps_no_run_open_that_sends_nothing_more(campaign, monkeypatch):
