@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
 from manifest_runner.errors import BudgetReached
@@ -48,31 +47,34 @@ class Budget:
         return self._spent
 
     async def reserve(self, external_task_id: str, units: Units) -> None:
-        """Set `units` aside for this job, waiting while reservations of others may still turn out lower.
-
-        Raises BudgetReached when nothing is in flight any more and it still doesn't fit. Jobs reserve in turn: of the
-        dormant ones nothing is to be hoped for meanwhile.
-        """
-        await self._room(external_task_id, units, idle=self._dormant)
+        """Set `units` aside for this job, waiting for room as `room_for` does."""
+        await self.room_for(external_task_id, units)
         self.hold(external_task_id, units)
 
     async def room_for(self, external_task_id: str, units: Units) -> None:
-        """Wait until `units` would fit, without setting them aside. Raises BudgetReached like `reserve`.
+        """Wait while reservations of others may still turn out lower, until `units` fit; they are not set aside.
 
-        For what comes before a create call and would be in vain: a paid speech, a long encoding.
+        Raises BudgetReached when nothing is in flight any more and they still don't. Jobs ask in turn: of the dormant
+        ones nothing is to be hoped for meanwhile.
         """
-        await self._room(external_task_id, units, idle=frozenset())
-
-    async def _room(self, external_task_id: str, units: Units, *, idle: AbstractSet[str]) -> None:
-        while self.limit is not None and self._beside(external_task_id) + units > self.limit:
-            if self._closed or not self._reserved.keys() - idle - {external_task_id}:
-                raise BudgetReached(
-                    f"The budget of {units_text(self.limit)} units is reached: {units_text(self.committed)} are spent "
-                    f"or held back, and job {external_task_id} may need {units_text(units)} more.",
-                    mend="Raise budget_units and run the same command again to send the rest.",
-                )
+        while not self.fits(external_task_id, units):
+            if self._closed or not self._reserved.keys() - self._dormant - {external_task_id}:
+                raise self._reached(external_task_id, units)
             self._changed.clear()
             await self._changed.wait()
+
+    def fits(self, external_task_id: str, units: Units) -> bool:
+        """Whether so many are left for this job, beside what is committed to others."""
+        return self.limit is None or self._beside(external_task_id) + units <= self.limit
+
+    def _reached(self, external_task_id: str, units: Units) -> BudgetReached:
+        held = self._beside(external_task_id) - self._spent
+        return BudgetReached(
+            f"The budget of {units_text(self.limit or Decimal(0))} units has no room for job {external_task_id}, which "
+            f"may need {units_text(units)}: {units_text(self._spent)} are spent"
+            f"{f', and {units_text(held)} held back for others' if held else ''}.",
+            mend="Raise budget_units, or give what matters most a higher priority; then run the same command again.",
+        )
 
     def close(self) -> None:
         """Nothing more is sent: nobody need wait any longer."""

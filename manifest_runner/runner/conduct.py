@@ -18,6 +18,7 @@ from manifest_runner.runner.fetch import Fetcher
 from manifest_runner.runner.fetches import Fetches, attempt_of
 from manifest_runner.runner.guard import Guard
 from manifest_runner.runner.identities import AlreadyThere, Identities
+from manifest_runner.runner.line import Line, Place
 from manifest_runner.runner.pace import Size
 from manifest_runner.runner.plan import Plan, Step
 from manifest_runner.runner.prepare import Prepared, Preparer, expected_bytes
@@ -77,7 +78,7 @@ class Conductor:
         self._stop = stop
         stop.when_no_more = budget.close
         self._ahead = ahead or Ahead()
-        self._turn = asyncio.Lock()
+        self._line = Line(budget, slots)
         self._guard = Guard(ledger, stop)
         self._sender = Sender(
             identities=identities,
@@ -140,17 +141,22 @@ class Conductor:
         """Make the job ready, once there is memory for it, and send it in its turn."""
         if await self._is_home_after_all(step):
             return
-        held, slot = await self._ahead.room_for(expected_bytes(step.job, step.media) if step.job else 0), None
-        try:
-            prepared = await self._prepare(step) if self._stop.may_send() else None
-            if prepared is not None:
-                held.is_really(prepared.request.held_bytes)
-                slot = await self._slot_for(prepared)
-            if prepared is not None and slot is not None:
-                self._sending.spawn(self._guard.run(step, self._send, prepared, slot, held))
-        finally:
-            if slot is None:  # else its sending lets go of it
-                held.let_go()
+        with self._line.join(step) as place:
+            # Memory is given in the order of the line: nobody waits for it behind one that holds some and waits.
+            held, slot = (
+                await self._ahead.room_for(expected_bytes(step.job, step.media) if step.job else 0),
+                None,
+            )
+            try:
+                prepared = await self._prepare(step, place) if self._stop.may_send() else None
+                if prepared is not None:
+                    held.is_really(prepared.request.held_bytes)
+                    slot = await self._slot_for(prepared, place)
+                if prepared is not None and slot is not None:
+                    self._sending.spawn(self._guard.run(step, self._send, prepared, slot, held))
+            finally:
+                if slot is None:  # else its sending lets go of it
+                    held.let_go()
 
     async def _is_home_after_all(self, step: Step) -> bool:
         """Before a video that was paid and lost is paid again, the service is asked for it once more."""
@@ -165,11 +171,11 @@ class Conductor:
             return False
         return True
 
-    async def _prepare(self, step: Step) -> Prepared | None:
+    async def _prepare(self, step: Step, place: Place) -> Prepared | None:
         """Ready to send; None when it is not to be sent: what turns out to be there already is gone on with."""
         try:
             if step.estimate is not None:
-                await self._budget.room_for(step.external_task_id, step.estimate.low)
+                await self._line.room_for(place, step.estimate.low)
             prepared = await self._preparer.prepare(step)
         except Exception:
             self._budget.give_up(step.external_task_id, may_be_owed=step.may_have_arrived)
@@ -184,19 +190,19 @@ class Conductor:
             self._guard.say_it_is_taken(step)
         return prepared
 
-    async def _slot_for(self, prepared: Prepared) -> Slot | None:
-        """Give the job its share of the budget and then a slot; nobody is overtaken. None when the run sends no more.
+    async def _slot_for(self, prepared: Prepared, place: Place) -> Slot | None:
+        """Give the job its share of the budget and then a slot. None when the run sends no more.
 
         In this order: whoever holds a slot never waits for units, which may be held by one that waits for a slot.
         """
-        async with self._turn:
+        async with self._line.turn(place, prepared.units_reserved):
             if not self._stop.may_send():
                 return None
-            await self._budget.reserve(prepared.step.external_task_id, prepared.units_reserved)
+            await self._budget.reserve(place.key, prepared.units_reserved)
             slot = await self._slots.take()
             if not self._stop.may_send():  # any more, after the wait
                 slot.free()
-                self._budget.release(prepared.step.external_task_id)
+                self._budget.release(place.key)
                 return None
             return slot
 
@@ -204,13 +210,12 @@ class Conductor:
 
     async def _send(self, prepared: Prepared, slot: Slot, held: Held) -> None:
         """Submit, watch, free the slot, line up for the fetch. The job's units are reserved."""
-        step, seconds = prepared.step, prepared.seconds
+        step, size = prepared.step, prepared.size
         with slot:
             with held:
                 sent = await self._sender.send(prepared, slot)
                 del prepared  # its media may be megabytes, and it is no longer needed
             if sent is not None:
-                size = Size(step.job.mode, float(seconds)) if step.job and seconds is not None else Size()
                 await self._watch(step, sent.attempt, slot, size, sent.task)
 
     async def _watch(
@@ -241,14 +246,14 @@ class Conductor:
 
     async def _watch_on(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
         with slot:
-            await self._watch(step, attempt, slot, size_of(step))
+            await self._watch(step, attempt, slot, step.size)
 
     async def _resolve(self, step: Step, attempt: AttemptRecord, slot: Slot) -> None:
         """Settle what is in doubt, then go on with it like with any other."""
         with slot:
             sent = await self._sender.settle(step, slot, attempt)
             if isinstance(sent, Accepted):
-                await self._watch(step, sent.attempt, slot, size_of(step), sent.task)
+                await self._watch(step, sent.attempt, slot, step.size, sent.task)
                 return
             self._budget.release(step.external_task_id)
             slot.free()
@@ -273,19 +278,13 @@ class Conductor:
     async def _wind_up(self, *others: asyncio.Task[Any]) -> None:
         """Cancel what waits; let paid calls that are under way be answered and recorded."""
         self._slots.close()
+        self._line.close()
         self._preparer.close()
         everything = [*self._sending.cancel(), *self._fetching.cancel(), *others]
         for task in others:
             task.cancel()
         await self._shelter.finish()
         await asyncio.gather(*everything, return_exceptions=True)
-
-
-def size_of(step: Step) -> Size:
-    """What is known of how long a task that an earlier run made may take."""
-    mode = step.job.mode if step.job else step.record.mode if step.record else None
-    seconds = step.media.seconds if step.media else None
-    return Size() if mode is None else Size(mode, float(seconds) if seconds is not None else None)
 
 
 def ending_of(attempt: AttemptRecord, task: Task) -> writes.Ending:

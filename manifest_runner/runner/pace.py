@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import combinations
 from statistics import median
 
@@ -38,6 +39,10 @@ class Size:
 
     mode: Mode = Mode.STD
     seconds: float | None = None
+
+    @classmethod
+    def of(cls, mode: Mode, seconds: Decimal | None) -> Size:
+        return cls(mode, None if seconds is None else float(seconds))
 
 
 @dataclass(slots=True)

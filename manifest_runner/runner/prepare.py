@@ -26,6 +26,7 @@ from manifest_runner.media import (
 from manifest_runner.media.limits import AUDIO_MAX_BYTES, IMAGE_MAX_BYTES
 from manifest_runner.models import Job, Rates, Units
 from manifest_runner.runner.identities import AlreadyThere, Free, Identities
+from manifest_runner.runner.pace import Size
 from manifest_runner.runner.plan import Step
 from manifest_runner.runner.speak import Speaker
 from manifest_runner.service import CreateRequest, Timeouts
@@ -46,6 +47,10 @@ class Prepared:
     free: Free  # its id, and since when that is known to be nobody's
     key_id: str | None = None
     seconds: Decimal | None = None  # of sound; None where they can't be known
+
+    @property
+    def size(self) -> Size:
+        return Size.of(self.job.mode, self.seconds)
 
     def intent(self, why: str, clock_skew: timedelta | None) -> writes.Intent:
         return writes.Intent(

@@ -105,6 +105,11 @@ class Slots:
         return Slot(self, next(self._tickets), self.refusals)
 
     @property
+    def free(self) -> int:
+        """How many could be handed out at once."""
+        return max(0, self.limit - self.used) if self._gate is None else 0
+
+    @property
     def wanted(self) -> bool:
         """Whether anybody waits for one."""
         return bool(self._waiting)

@@ -18,6 +18,7 @@ from manifest_runner.runner.decide import (
     decide_skipped,
     paid_already,
 )
+from manifest_runner.runner.pace import Size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +46,12 @@ class Step:
     def attempt(self) -> AttemptRecord | None:
         """The attempt that the step is about."""
         return self.paid or (self.record.attempt if self.record else None)
+
+    @property
+    def size(self) -> Size:
+        """What is known of how long its task may take."""
+        mode = self.job.mode if self.job else self.record.mode if self.record else None
+        return Size() if mode is None else Size.of(mode, self.media.seconds if self.media else None)
 
     @property
     def may_have_arrived(self) -> bool:

@@ -243,7 +243,7 @@ def test_nothing_is_spoken_for_a_video_that_the_budget_cannot_pay(cli, folder):
     ran = cli("run", "m.yaml", "--budget-units", "0.8")
     assert ran.returncode == 5
     assert "text-to-speech" not in ran.stdout
-    assert "The budget of 0.8 units is reached" in ran.stderr
+    assert "The budget of 0.8 units has no room for job r" in ran.stderr
 
 
 def test_an_address_of_this_machine_is_no_use_to_a_service_and_told_before(cli, folder):
