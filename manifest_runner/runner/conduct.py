@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from manifest_runner.errors import FetchError, ManifestRunnerError
 from manifest_runner.ledger import AttemptRecord, Ledger, writes
@@ -25,7 +24,7 @@ from manifest_runner.runner.prepare import Prepared, Preparer, expected_bytes
 from manifest_runner.runner.send import Sender
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slot, Slots
-from manifest_runner.runner.stop import Stop, bug_in
+from manifest_runner.runner.stop import Stop, bug_in, unless_stopped
 from manifest_runner.runner.submit import Accepted, SendAgain, Submitter
 from manifest_runner.runner.watch import Watcher
 from manifest_runner.service import Task
@@ -95,14 +94,13 @@ class Conductor:
     async def run(self, plan: Plan) -> Outcome:
         """Carry the plan out. Comes back when all ended or when there is a reason to stop."""
         watching = asyncio.create_task(self._watch_all())
-        stopped = asyncio.create_task(self._stop.wait())
         try:
             self._begin(plan)
-            await self._unless_stopped(stopped, self._sending)
+            await unless_stopped(self._stop, self._sending.done())
             self._fetches.no_more()
-            await self._unless_stopped(stopped, self._fetching)
+            await unless_stopped(self._stop, self._fetching.done())
         finally:
-            await self._wind_up(stopped, watching)
+            await self._wind_up(watching)
         return Outcome(
             create_calls=self._submitter.calls,
             tasks_created=self._submitter.accepted,
@@ -270,19 +268,13 @@ class Conductor:
         except Exception as error:  # noqa: BLE001 - reported as a bug, after what is under way was recorded
             self._stop.now(bug_in("watching tasks", error))
 
-    async def _unless_stopped(self, stopped: asyncio.Task[None], crew: Crew) -> None:
-        done = asyncio.create_task(crew.done())
-        await asyncio.wait({stopped, done}, return_when=asyncio.FIRST_COMPLETED)
-        done.cancel()
-
-    async def _wind_up(self, *others: asyncio.Task[Any]) -> None:
+    async def _wind_up(self, watching: asyncio.Task[None]) -> None:
         """Cancel what waits; let paid calls that are under way be answered and recorded."""
         self._slots.close()
         self._line.close()
         self._preparer.close()
-        everything = [*self._sending.cancel(), *self._fetching.cancel(), *others]
-        for task in others:
-            task.cancel()
+        everything = [*self._sending.cancel(), *self._fetching.cancel(), watching]
+        watching.cancel()
         await self._shelter.finish()
         await asyncio.gather(*everything, return_exceptions=True)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from manifest_runner.errors import (
     GarbledReply,
@@ -29,7 +28,7 @@ from manifest_runner.runner.options import RunOptions, Service
 from manifest_runner.runner.plan import Plan
 from manifest_runner.runner.slots import AUTO_START, Slots, Told
 from manifest_runner.runner.staff import Shared, census_of, conductor_of, watcher_of
-from manifest_runner.runner.stop import Stop, stops_the_run
+from manifest_runner.runner.stop import Stop, stops_the_run, unless_stopped
 from manifest_runner.service import AvatarClient, Downloads, repeat_safely
 
 HELLO_TRIES = 4
@@ -63,7 +62,7 @@ async def carry_out(
         LimitLog(ledger, manifest.campaign) as limit_log,
     ):
         with _signals_stop(stop):
-            await _unless_stopped(stop, _hello(client))
+            await unless_stopped(stop, _hello(client))
             if stop.reason is not None:
                 return Outcome(stopped=stop.reason)
             shared = Shared(
@@ -116,20 +115,6 @@ def exit_code(outcome: Outcome, unfinished: int) -> int:
     if outcome.stopped is not None:
         return outcome.stopped.exit_code
     return 3 if unfinished or outcome.problems else 0
-
-
-async def _unless_stopped(stop: Stop, work: Coroutine[Any, Any, None]) -> None:
-    """Wait for the work, or for a reason to stop, whichever comes first."""
-    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopped.cancel()
-        if not working.done():
-            working.cancel()
-        await asyncio.gather(working, stopped, return_exceptions=True)
-    if stop.reason is None:
-        working.result()
 
 
 async def _hello(client: AvatarClient) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from manifest_runner.errors import (
     AccountPaused,
@@ -39,6 +40,20 @@ class Stop:
 
     async def wait(self) -> None:
         await self._event.wait()
+
+
+async def unless_stopped(stop: Stop, work: Coroutine[Any, Any, None]) -> None:
+    """Wait for the work, or for a reason to stop, whichever comes first."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        if not working.done():
+            working.cancel()
+        await asyncio.gather(working, stopped, return_exceptions=True)
+    if stop.reason is None:
+        working.result()
 
 
 def bug_in(where: str, error: Exception) -> ManifestRunnerError:
