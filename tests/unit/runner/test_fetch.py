@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -516,7 +515,7 @@ async def test_a_video_that_was_deleted_here_is_fetched_once_more(desk):
 async def test_an_attempt_that_is_of_no_job_can_not_be_fetched(desk):
     attempt = rendered(desk.ledger, "welcome", TASK)
     with pytest.raises(ValueError, match="attempt welcome has no job"):
-        await desk.fetcher.fetch(replace(attempt, external_task_id="other"), "welcome.mp4", None)
+        await desk.fetcher.fetch(attempt._replace(external_task_id="other"), "welcome.mp4", None)
     assert desk.server.asked == []
 
 

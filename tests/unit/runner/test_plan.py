@@ -94,7 +94,7 @@ def make_plan(*args: Any, **kwargs: Any) -> list[Step]:
 def ended(record: JobRecord, days_before_noon: int = 0) -> JobRecord:
     """The record with its attempt's end."""
     at = NOON - timedelta(days=days_before_noon)
-    return replace(record, attempts=(replace(record.attempts[0], ended_at=at),))
+    return record._replace(attempts=(record.attempts[0]._replace(ended_at=at),))
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_without_facts_nothing_counts_as_changed():
     (unsent,) = make_plan(
         [job()],
         {"welcome": facts()},
-        {"welcome": replace(record(JobState.PENDING), attempts=())},
+        {"welcome": record(JobState.PENDING)._replace(attempts=())},
         rates=DEFAULT_RATES,
     )
     assert unsent.changed == ()
@@ -242,8 +242,8 @@ def test_an_expired_result_is_asked_for_again_as_long_as_it_may_be_there(age, re
 
 
 def test_by_the_clock_of_now_where_no_other_is_given():
-    long_ago = replace(record(JobState.EXPIRED).attempts[0], ended_at=datetime(2020, 1, 1, tzinfo=UTC))
-    expired = replace(record(JobState.EXPIRED), attempts=(long_ago,))
+    long_ago = record(JobState.EXPIRED).attempts[0]._replace(ended_at=datetime(2020, 1, 1, tzinfo=UTC))
+    expired = record(JobState.EXPIRED)._replace(attempts=(long_ago,))
     (step,) = make_plan([job()], {"welcome": facts()}, {"welcome": expired}, rates=DEFAULT_RATES)
     assert step.action is Action.HOLD
 
@@ -267,7 +267,7 @@ def test_a_done_video_stays_where_it_is_when_its_output_changes():
     assert step.action is Action.SKIP
     assert "welcome.mp4" in step.why
     assert "stays at old.mp4" in step.why
-    unmoved = replace(record(JobState.DONE), output="welcome.mp4", file="welcome.mp4")
+    unmoved = record(JobState.DONE)._replace(output="welcome.mp4", file="welcome.mp4")
     (step,) = make_plan([job()], {"welcome": facts()}, {"welcome": unmoved}, rates=DEFAULT_RATES)
     assert (step.action, step.why) == (Action.SKIP, "done")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -387,7 +386,7 @@ async def test_an_attempt_without_a_task_can_not_be_watched(desk):
     attempt = running(desk.ledger, "job", "1")
     watcher = Watcher(ledger=desk.ledger, client=desk.client, stop=desk.stop, pace=QUICK, task_timeout=1)
     with pytest.raises(ValueError, match="attempt job has no task"):
-        await watcher.ended(replace(attempt, task_id=None))
+        await watcher.ended(attempt._replace(task_id=None))
 
 
 @pytest.mark.parametrize(
