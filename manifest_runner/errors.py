@@ -11,6 +11,7 @@ ManifestRunnerError                 1   root; met bare only when there is a bug 
 ├── BudgetReached                   5   the next job would pass the budget
 ├── LedgerError                     4   the ledger can't be read or written
 │   ├── LedgerMismatch              2   it belongs to another service, or to a newer version of this program
+│   ├── LedgerMissing               2   there is none to read
 │   └── LedgerBusy                  6   another runner holds it
 ├── ServiceError                    3   one call to the service did not end well
 │   ├── ServiceRefused              3   an envelope whose code is not 0
@@ -54,28 +55,39 @@ class UsageError(ManifestRunnerError):
 class ManifestError(ManifestRunnerError):
     """The manifest is wrong. `problems` holds every one that was found, in the order of the file.
 
-    Of many that are of few kinds, the kinds are counted first. `sound` are the jobs against which nothing was found.
+    `more`: the reading stopped where enough had been found. `campaign` is its name, as far as it could be read;
+    `sound` are the jobs against which nothing was found. Told are the kinds, where many are of few kinds, and then the
+    problems, alike ones in one line.
     """
 
     exit_code = 2
-    most_told: ClassVar[int] = 100
+    most_told: ClassVar[int] = 100  # lines
+    most_lines_named: ClassVar[int] = 12
+    fewest_alike: ClassVar[int] = 3
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], *, campaign: str | None = None, more: bool = False
+    ) -> None:
         count = len(problems)
-        how_many = "Many problems" if count > 100 else f"{count} problem{'s' if count != 1 else ''}"
-        super().__init__(f"{how_many} in the manifest.")
+        many = f"{'At least ' if more else ''}{count:,} problem{'s' if count != 1 else ''} in the manifest"
+        rows = len({(one.location.file, row) for one in problems if (row := one.location.row) is not None})
+        super().__init__(
+            f"{many}, in {rows:,} row{'s' if rows != 1 else ''}." if count > 1 and rows else f"{many}."
+        )
         self.problems = tuple(problems)
+        self.campaign = campaign
+        self.more = more
         self.sound: Sequence[Job] = ()
 
     def __str__(self) -> str:
-        groups = list(self._groups())
-        shown = self.problems[: 20 if groups else self.most_told]
-        left = len(self.problems) - len(shown)
+        kinds, alike = list(self._kinds()), self._alike()
+        shown = alike[: 20 if kinds else self.most_told]
+        left = len(self.problems) - sum(map(len, shown))
         more = [f"... and {left:,} more."] if left else []
         mend = [self.mend] if self.mend else []
-        return "\n".join([self.what, *groups, *(str(problem) for problem in shown), *more, *mend])
+        return "\n".join([self.what, *kinds, *map(self._line, shown), *more, *mend])
 
-    def _groups(self) -> Iterator[str]:
+    def _kinds(self) -> Iterator[str]:
         """`412 rows: image smaller than 300 px (the first: rows.csv:7)`; nothing where each can be read by itself."""
         counted = Counter(problem.kind for problem in self.problems if problem.kind)
         if counted.total() <= 20:
@@ -83,6 +95,42 @@ class ManifestError(ManifestRunnerError):
         for kind, count in counted.most_common():
             first = next(problem for problem in self.problems if problem.kind == kind)
             yield f"  {count:,} row{'' if count == 1 else 's'}: {kind} (the first: {first.location})"
+
+    def _alike(self) -> list[list[Problem]]:
+        """The problems, those together that are told by the same words of the same column, when they are not few."""
+        groups: dict[tuple[str, str | None, str], list[Problem]] = {}
+        for problem in self.problems:
+            file, column = problem.location.file, problem.location.column
+            of = (file, column if isinstance(column, str) else None, problem.sentence)
+            groups.setdefault(of, []).append(problem)
+        parts = (
+            [group] if len(group) >= self.fewest_alike else [[one] for one in group]
+            for group in groups.values()
+        )
+        return [part for some in parts for part in some]
+
+    def _line(self, alike: Sequence[Problem]) -> str:
+        """`rows.csv, lines 3, 4, 7-120 (column mode): ...`."""
+        first, lines = alike[0], sorted({one.location.line for one in alike if one.location.line is not None})
+        if len(lines) < 2:
+            return str(first)
+        spans = _spans(lines)
+        named = ", ".join(spans[: self.most_lines_named])
+        more = f" and more, {len(lines):,} in all" if len(spans) > self.most_lines_named else ""
+        column = first.location.column
+        where = f" (column {column})" if isinstance(column, str) else ""
+        return f"{first.location.file}, lines {named}{more}{where}: {first.sentence}"
+
+
+def _spans(numbers: Sequence[int]) -> list[str]:
+    """Rising numbers in short: `3`, `4` and `7-120`."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1][1:] = [number]
+        else:
+            spans.append([number])
+    return ["-".join(map(str, span)) for span in spans]
 
 
 class MediaError(ManifestRunnerError):
@@ -127,6 +175,12 @@ class LedgerError(ManifestRunnerError):
 
 class LedgerMismatch(LedgerError):
     """The ledger belongs to another service or to a newer version of this program."""
+
+    exit_code = 2
+
+
+class LedgerMissing(LedgerError):
+    """There is no ledger where one is to be read."""
 
     exit_code = 2
 

@@ -143,6 +143,13 @@ class Location:
         if self.json_path is not None and not self.json_path.isprintable():
             object.__setattr__(self, "json_path", printable(self.json_path))
 
+    @property
+    def row(self) -> str | None:
+        """What tells the row it is in from every other of its file; None outside the rows."""
+        if self.json_path is not None and self.json_path.startswith("$.jobs["):
+            return self.json_path.partition("]")[0]
+        return str(self.line) if isinstance(self.column, str) and self.line is not None else None
+
     def __str__(self) -> str:
         parts = [self.file]
         if self.line is not None:
@@ -172,8 +179,13 @@ class Problem:
             object.__setattr__(self, "job", printable(self.job))
 
     def __str__(self) -> str:
-        path = f" [{self.location.json_path}]" if self.location.json_path else ""
-        return f"{self.location}{path}: {self.what}{' ' + self.mend if self.mend else ''}"
+        """Its place is the line, and the job on it where it is known; the path is for programs."""
+        path = self.location.json_path if self.location.line is None else None
+        return f"{self.location}{f' [{path}]' if path else ''}: {self.sentence}"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.what} {self.mend}".strip()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

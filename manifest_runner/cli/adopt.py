@@ -17,7 +17,7 @@ from manifest_runner.models import Job, utc_text
 if TYPE_CHECKING:
     from manifest_runner.ledger import Ledger
     from manifest_runner.media import Preflight
-    from manifest_runner.runner.adopt import Adopted
+    from manifest_runner.runner.adopt import Adopted, LeftOut
 
 
 @click.command("adopt")
@@ -34,7 +34,7 @@ def command(*, ids: tuple[str, ...], everything: bool, take_over: bool, **option
     what is ready.
     """
     from manifest_runner.ledger import open_ledger
-    from manifest_runner.runner.adopt import adoptable
+    from manifest_runner.runner.adopt import adoptable, left_out
     from manifest_runner.runner.survey import enrol, survey
 
     if everything == bool(ids):
@@ -65,7 +65,9 @@ def command(*, ids: tuple[str, ...], everything: bool, take_over: bool, **option
                 if key not in free:
                     say(f"{key}: not adopted, it is under way: run the campaign", err=True)
         adopted = _adopt(campaign, candidates, found, ledger, options["base_url"], variables)
-    return _tell(adopted, candidates)
+        left = left_out(wanted, adopted, ledger)
+    _tell(adopted, left)
+    return 0
 
 
 def _named(jobs: Sequence[Job], ids: Sequence[str]) -> Sequence[Job]:
@@ -111,18 +113,21 @@ def _adopt(  # noqa: PLR0917 - called once, in this order
         return asyncio.run(work())
 
 
-def _tell(adopted: Sequence[Adopted], candidates: Sequence[Job]) -> int:
+def _tell(adopted: Sequence[Adopted], left: LeftOut) -> None:
     for one in adopted:
         task = one.tasks[-1]
         created = f", created {utc_text(task.created_at)}" if task.created_at else ""
         attempts = f", {len(one.tasks)} attempts" if len(one.tasks) > 1 else ""
         say(f"{one.external_task_id}: task {task.task_id}, {task.status}{created}{attempts}")
-    missing = len(candidates) - len(adopted)
-    nothing = f"; for {missing} the account has no task that the ledger does not know" if missing else ""
-    said = f"{len(adopted)} adopted{nothing}"
-    say(f"{said}. Run the campaign to go on with them." if adopted else f"{said}.")
+    say(f"{len(adopted)} adopted.{' Run the campaign to go on with them.' if adopted else ''}")
+    for count, why in (
+        (left.under_way, "under way in the ledger already: run the campaign."),
+        (left.known, "in the ledger already, and the account has no newer task."),
+        (left.without_task, "as the account shows no task of that id: a run may send it."),
+    ):
+        if count:
+            say(f"{count} not adopted, {why}")
     if adopted:
         say(
             "They count as made from the rows as they are now: look at the videos of rows that were edited since."
         )
-    return 0

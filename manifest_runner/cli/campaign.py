@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from manifest_runner.errors import ManifestError, NeedsPerson, UsageError
-from manifest_runner.models import Job, Manifest, Problem, ServiceName, quantity_from
+from manifest_runner.cli.problems import keep_problems
+from manifest_runner.errors import ManifestError, UsageError
+from manifest_runner.models import Job, Manifest, ServiceName, quantity_from
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,7 +36,10 @@ class SlotsNumber(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # 
     ) -> int | Literal["auto"]:
         if value == "auto":
             return "auto"
-        number: int = self._number.convert(value, param, ctx)
+        try:
+            number: int = self._number.convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a whole number from 1 to 1000, or `auto`.", param, ctx)
         return number
 
 
@@ -49,7 +53,7 @@ class DecimalText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # 
             return value
         units = quantity_from(value)
         if units is None:
-            self.fail(f"{value!r} is no number of units.", param, ctx)
+            self.fail(f"{value!r} is no number of units: write it with a point, such as 5.50.", param, ctx)
         return units
 
 
@@ -130,12 +134,32 @@ def load_campaign(
         budget_units=budget_units,
         output=output,
     )
-    loaded = load_manifest(manifest, settings=settings)
+    try:
+        loaded = load_manifest(manifest, settings=settings)
+    except ManifestError as error:
+        keep_what_was_read(error, manifest, out)
+        raise
     return Campaign(
         manifest=loaded,
         ledger=ledger or _own(loaded.folder, ".manifest-runner/ledger.sqlite3", "--ledger"),
-        out=out or _own(loaded.folder, f"out/{loaded.campaign}", "--out"),
+        out=out or _output_folder(loaded.folder, loaded.campaign),
     )
+
+
+def keep_what_was_read(error: ManifestError, manifest: Path, out: Path | None) -> None:
+    """The problems of a manifest that could not be loaded are written to problems.csv too."""
+    if error.campaign is None:
+        return
+    try:
+        folder = out or _output_folder(manifest.parent, error.campaign)
+    except UsageError as trouble:  # told beside the problems, not in their place
+        error.mend = str(trouble)
+        return
+    keep_problems(error, error.sound, folder)
+
+
+def _output_folder(folder: Path, campaign: str) -> Path:
+    return _own(folder, f"out/{campaign}", "--out")
 
 
 def _own(folder: Path, below: str, option: str) -> Path:
@@ -244,25 +268,6 @@ def look_at_media(
     return found
 
 
-@contextmanager
-def problems_kept(campaign: Campaign) -> Iterator[None]:
-    """Problems with media that end what is done within are written to problems.csv too, for whoever mends them."""
-    from manifest_runner.report.problems import forget_problems, write_problems
-
-    try:
-        yield
-    except ManifestError as error:
-        of_media = [problem for problem in error.problems if problem.kind]
-        if of_media:
-            try:
-                file = write_problems(of_media, campaign.manifest.jobs, campaign.out)
-                error.mend = f"The rows concerned are in {file}."
-            except NeedsPerson as trouble:  # told beside the problems, not in their place
-                error.mend = str(trouble)
-        raise
-    forget_problems(campaign.out)
-
-
 def advance(bar: Any, count: int) -> None:
     bar.update(count)
 
@@ -281,20 +286,3 @@ def ledger_if_any(path: Path, account: str) -> Iterator[sqlite3.Connection | Non
     with open_for_reading(path) as connection:
         ownership.refuse_other_account(connection, account)
         yield connection
-
-
-def problems_value(problems: Sequence[Problem]) -> list[dict[str, Any]]:
-    """Problems for `--json`."""
-    return [
-        {
-            "file": problem.location.file,
-            "line": problem.location.line,
-            "column": problem.location.column,
-            "json_path": problem.location.json_path,
-            "job": problem.job,
-            "kind": problem.kind or None,
-            "what": problem.what,
-            "mend": problem.mend,
-        }
-        for problem in problems
-    ]

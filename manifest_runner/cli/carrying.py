@@ -6,9 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
+from typing import TYPE_CHECKING, Any
 
 from manifest_runner.cli.asking import ask_first, cost_range
 from manifest_runner.cli.campaign import (
@@ -16,13 +14,19 @@ from manifest_runner.cli.campaign import (
     advance,
     load_campaign,
     media_on_the_way,
-    problems_kept,
 )
-from manifest_runner.cli.events import STANDARD_OUTPUT, events_out, log_json_option
-from manifest_runner.cli.listening import Callbacks, callbacks_of, listening_options
+from manifest_runner.cli.events import (
+    STANDARD_OUTPUT,
+    events_out,
+    refuse_two_on_standard_output,
+)
+from manifest_runner.cli.listening import Callbacks, callbacks_of
 from manifest_runner.cli.noticing import Noticed, warning_lines
+from manifest_runner.cli.problems import problems_kept
+from manifest_runner.cli.renaming import renaming_lines
+from manifest_runner.cli.run_options import RUN_OPTIONS
 from manifest_runner.cli.service import account_of, check_transport, environment, is_elsewhere, open_service
-from manifest_runner.cli.telling import altered, meter_of, tell, telling_events
+from manifest_runner.cli.telling import altered, callback_lines, meter_of, tell, telling_events
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import Interrupted, LedgerError, ManifestRunnerError
 from manifest_runner.models import units_text
@@ -34,64 +38,6 @@ if TYPE_CHECKING:
     from manifest_runner.runner.log_json import JsonLog
     from manifest_runner.runner.options import RunOptions, Service
     from manifest_runner.runner.plan import Plan
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-RUN_OPTIONS = (
-    "create_timeout",
-    "task_timeout",
-    "same_account",
-    "take_over",
-    "yes",
-    "as_json",
-    "log_json",
-    "callback_url",
-    "listen",
-)
-
-
-def run_options(command: F) -> F:
-    """What every command that sends something can be told about how."""
-    for decorate in reversed(
-        (
-            click.option(
-                "--create-timeout",
-                type=click.FloatRange(0.1, 3600),
-                default=60.0,
-                show_default=True,
-                metavar="SECONDS",
-                help="What a create call may take; an answer that was lost is waited out half as long again.",
-            ),
-            click.option(
-                "--task-timeout",
-                type=click.FloatRange(1),
-                default=3600.0,
-                show_default=True,
-                metavar="SECONDS",
-                help="How long a task may take before this run no longer waits for it.",
-            ),
-            click.option(
-                "--same-account",
-                is_flag=True,
-                help="The key was changed, but it is of the account that earlier runs used.",
-            ),
-            click.option(
-                "--take-over",
-                is_flag=True,
-                help="The runner that the ledger names does not run any more, though we can't know.",
-            ),
-            click.option(
-                "--yes", is_flag=True, help="Don't ask before something that costs is sent from a terminal."
-            ),
-            click.option(
-                "--json", "as_json", is_flag=True, help="Print report.json to standard output at the end."
-            ),
-            log_json_option,
-            listening_options,
-        )
-    ):
-        command = decorate(command)
-    return command
 
 
 def carry(
@@ -105,11 +51,13 @@ def carry(
     """Plan the campaign that the command's `options` name, carry the plan out (or what `choose` takes of it), and
     return the exit code. `sends`: jobs may be sent by it."""
     flags = {name: options.pop(name) for name in RUN_OPTIONS}
+    refuse_two_on_standard_output(flags["log_json"], as_json=flags["as_json"])
     campaign = load_campaign(
         **options
     )  # a manifest that is wrong is told of before the rest is even imported
 
     from manifest_runner.ledger import open_ledger, queries
+    from manifest_runner.ledger.standing import last_event, tasks_ended_after
     from manifest_runner.runner.survey import enrol
 
     check_transport()
@@ -122,6 +70,7 @@ def carry(
         listen=flags["listen"],
         sends=sends,
     )
+    callbacks.prove_free()
     account = account_of(manifest, options["base_url"], variables)
     remote = is_elsewhere(manifest, options["base_url"], variables)
     with (
@@ -134,13 +83,14 @@ def carry(
         strange = altered(plan)
         enrol(ledger, manifest.campaign, manifest.jobs, plan)
         chosen = choose(plan) if choose else plan
-        for line in [*noticed, *callbacks.notes]:
+        for line in [*noticed, *callbacks.notes, *_renamed(campaign, chosen, ledger)]:
             say(line, err=True)
         committed = ledger.read(queries.spend, manifest.campaign).committed
         ask_first(campaign, chosen, committed, yes=flags["yes"])
         how = _how(flags, callbacks)
         opening = open_service(campaign, options["base_url"], variables, callbacks)
         with telling_events(events, campaign, chosen, ledger, gauges=how.gauges, account=account) as log:
+            before = ledger.read(last_event)
             outcome = work(campaign, chosen, ledger, how, opening, log=log.log)
             outcome.problems += strange
             log.exit_code = tell(
@@ -151,6 +101,10 @@ def carry(
                 as_json=flags["as_json"],
                 events_there=flags["log_json"] == STANDARD_OUTPUT,
             )
+            if callbacks.arrivals is not None:
+                ended = ledger.read(tasks_ended_after, manifest.campaign, before)
+                for line in callback_lines(callbacks.arrivals, ended):
+                    say(line, err=flags["as_json"] or flags["log_json"] == STANDARD_OUTPUT)
         return log.exit_code
 
 
@@ -185,6 +139,14 @@ def _planned(
     return plan, noticed.lines()
 
 
+def _renamed(campaign: Campaign, plan: Plan, ledger: Ledger) -> list[str]:
+    """What would be paid for once more because its id was changed."""
+    from manifest_runner.runner.renamed import renamed
+
+    name = campaign.manifest.campaign
+    return renaming_lines(ledger.read(lambda connection: renamed(plan, connection, name)), name)
+
+
 def _how(flags: dict[str, Any], callbacks: Callbacks) -> RunOptions:
     from manifest_runner.runner.gauges import Gauges
     from manifest_runner.runner.options import RunOptions
@@ -194,7 +156,7 @@ def _how(flags: dict[str, Any], callbacks: Callbacks) -> RunOptions:
         timeouts=Timeouts(create_seconds=flags["create_timeout"]),
         task_timeout=flags["task_timeout"],
         same_account=flags["same_account"],
-        gauges=Gauges(),
+        gauges=Gauges(arrivals=callbacks.arrivals),
         callback_url=callbacks.url,
         listen=callbacks.listen,
     )
@@ -247,6 +209,7 @@ def _work(
     log: JsonLog | None,
 ) -> Outcome:
     from manifest_runner.runner.conduct import Outcome
+    from manifest_runner.runner.run import interruption
 
     if not _to_do(plan):
         return Outcome()
@@ -256,6 +219,8 @@ def _work(
             return asyncio.run(_with_progress(campaign, plan, ledger, service, how, log=log))
     except ManifestRunnerError as error:
         return Outcome(stopped=error)
+    except KeyboardInterrupt:  # a second Ctrl-C, which waits for no answer any more: the next run asks
+        raise interruption() from None
 
 
 async def _with_progress(
@@ -288,7 +253,7 @@ def _to_do(plan: Plan) -> dict[str, int]:
 
 def _announce(campaign: Campaign, plan: Plan, service: Service) -> None:
     counts = _to_do(plan)
-    what = ", ".join(f"{count} to {action}" for action, count in counts.items())
+    what = ", ".join(f"{count:,} to {action}" for action, count in counts.items())
     manifest = campaign.manifest
     where = "the sandbox (free)" if service.local else f"{manifest.service.name} at {service.base_url}"
     budget = f", budget {units_text(manifest.budget_units)}" if manifest.budget_units is not None else ""

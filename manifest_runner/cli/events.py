@@ -35,6 +35,15 @@ def log_json_option(command: F) -> F:
     )(command)
 
 
+def refuse_two_on_standard_output(log_json: str | None, *, as_json: bool) -> None:
+    """Raise UsageError when both `--log-json -` and `--json` are given: whoever reads could take neither apart."""
+    if log_json == STANDARD_OUTPUT and as_json:
+        raise UsageError(
+            "Both --log-json - and --json write to standard output.",
+            mend="Give --log-json a file, or leave --json out: the report is in report.json all the same.",
+        )
+
+
 @contextmanager
 def events_out(where: str | None, *, manifest: Path, ledger: Path) -> Iterator[TextIO | None]:
     """What the events are written to; None when nobody asked for them.

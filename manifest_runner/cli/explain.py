@@ -35,7 +35,7 @@ def command(external_task_id: str, as_json: bool, **options: Any) -> int:
         if record is None:
             raise UsageError(
                 f"The ledger {campaign.ledger} has no job {external_task_id!r}.",
-                mend="It knows the jobs of the manifests that were run with it: look at `manifest-runner plan`.",
+                mend="It knows the jobs that were run with it: `manifest-runner plan --all` lists the manifest's.",
             )
         events = queries.events_of(connection, key)
         spoken = speeches.speeches_for(connection, [key])

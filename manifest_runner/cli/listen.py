@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from manifest_runner.cli.campaign import campaign_options
-from manifest_runner.cli.carrying import carry, run_options
+from manifest_runner.cli.carrying import carry
 from manifest_runner.cli.listening import (
     SECRET,
     Refusals,
@@ -21,6 +21,7 @@ from manifest_runner.cli.listening import (
     signatures_from,
     webhook_secrets,
 )
+from manifest_runner.cli.run_options import run_options
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import UsageError
 
@@ -105,7 +106,8 @@ async def _listen(address: Address, callback_url: str | None) -> int:
         take, address=address, callback_url=callback_url, signatures=signatures, refused=refused
     ) as at:
         who = "signed" if signatures else f"anybody's, as {SECRET} is not set"
-        say(f"Listening on http://{at} for callbacks ({who}); Ctrl-C ends it.", err=True)
+        where = "any path" if signatures or callback_url is None else "the callback URL's path alone"
+        say(f"Listening on http://{at} for callbacks to {where} ({who}); Ctrl-C ends it.", err=True)
         stopped = asyncio.create_task(_stop_signal())
         printing = asyncio.create_task(_print(came))
         await asyncio.wait({stopped, printing}, return_when=asyncio.FIRST_COMPLETED)

@@ -20,6 +20,7 @@ from manifest_runner.models import Manifest, ServiceName, printable
 
 if TYPE_CHECKING:
     from manifest_runner.runner.doorway import Address
+    from manifest_runner.runner.gauges import Arrivals
     from manifest_runner.service.callbacks import Signatures
 
 SECRET = "KLING_WEBHOOK_SECRET"  # noqa: S105 - a variable's name
@@ -81,6 +82,15 @@ class Callbacks:
     notes: tuple[str, ...] = ()
     receiver: tuple[str, int] | None = None  # host and port
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    address: Address | None = None  # to listen on
+    arrivals: Arrivals | None = None  # counted while there is listening
+
+    def prove_free(self) -> None:
+        """Raises UsageError when nothing can be received there: before anything is said or sent."""
+        from manifest_runner.runner.doorway import prove_free
+
+        if self.address is not None:
+            prove_free(self.address)
 
 
 NO_CALLBACKS = Callbacks()
@@ -117,12 +127,15 @@ def callbacks_of(
         )
     secrets = webhook_secrets(variables)
     signatures = signatures_from(secrets)  # a wrong one is told of now, also where somebody else listens
+    receiving = None if listen is None else _receiver(listen, callback_url, signatures)
     return Callbacks(
         url=callback_url,
-        listen=None if listen is None else _receiver(listen, callback_url, signatures),
+        listen=receiving[0] if receiving else None,
+        arrivals=receiving[1] if receiving else None,
         notes=_notes(listen, signatures),
         receiver=receiver,
         secrets=secrets,
+        address=listen,
     )
 
 
@@ -190,16 +203,28 @@ class Refusals:
         self._tell(f"A callback was refused: {why}{more}.")
 
 
-def _receiver(listen: Address, callback_url: str | None, signatures: Signatures | None) -> Listen:
+def _receiver(
+    listen: Address, callback_url: str | None, signatures: Signatures | None
+) -> tuple[Listen, Arrivals]:
+    """What receives them, and where they are counted meanwhile."""
+    from manifest_runner.runner.gauges import Arrivals
     from manifest_runner.runner.receive import receiving
 
-    return partial(
+    arrivals, tell_refusal = Arrivals(), Refusals(_tell, every=TOLD_EVERY)
+
+    def refused(why: str) -> None:
+        arrivals.refused[why] += 1
+        tell_refusal(why)
+
+    listens = partial(
         receiving,
         address=listen,
         callback_url=callback_url,
         signatures=signatures,
-        refused=Refusals(_tell, every=TOLD_EVERY),
+        refused=refused,
+        took=arrivals.took,
     )
+    return listens, arrivals
 
 
 def _tell(text: str) -> None:

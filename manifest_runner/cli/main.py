@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from manifest_runner import __version__
-from manifest_runner.errors import ManifestRunnerError
+from manifest_runner.errors import Interrupted, ManifestRunnerError
 
 COMMANDS = (
     "init",
@@ -65,7 +65,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except ManifestRunnerError as error:
-        return _say(f"Error: {error}", error.exit_code)
+        # A person's own wish, such as a no to what a run would cost, is no error.
+        told = str(error) if isinstance(error, Interrupted) else f"Error: {error}"
+        return _say(told, error.exit_code)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for the interpreter's last flush
         return 141

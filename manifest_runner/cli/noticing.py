@@ -87,10 +87,11 @@ class Noticed:
 
     def _ids(self) -> Iterator[str]:
         if made := self._manifest.made_ids:
-            rows = f"{made} job{' has' if made == 1 else 's have'}"
+            rows = f"{made:,} job{' has' if made == 1 else 's have'}"
             yield (
                 f"{rows} no external_task_id: the id is made from what the job asks for, so a row that is edited is a "
-                "new job, and paid as one. Give the rows ids to be asked first."
+                "new job, and paid as one. Give each row an external_task_id:"
+                " an edited row is recognised by it, and you are asked before it is paid again."
             )
 
     def _voices(self) -> Iterator[str]:
@@ -100,7 +101,7 @@ class Noticed:
         ):
             if language in self._strange:
                 count, first = self._strange[language]
-                rows = f"{count} row{' has' if count == 1 else 's have'}"
+                rows = f"{count:,} row{' has' if count == 1 else 's have'}"
                 yield f"{rows} {text} for {voice} voice (the first: {first}): look whether voice_language is meant."
 
     def _places(self) -> Iterator[str]:

@@ -217,7 +217,7 @@ def _count_lines(cards: Sequence[Card], sent: int) -> list[str]:
 
     there = sum(card.fate is Fate.THERE for card in cards)
     now = f"{count(sent, 'row')} sent to the sandbox now" if sent else "nothing was left to make"
-    others = [f"{number} {words}" for fate, words, number in counts(cards) if fate is not Fate.THERE]
+    others = [f"{number:,} {words}" for fate, words, number in counts(cards) if fate is not Fate.THERE]
     lines = (
         [f"{count(there, 'preview')} of {count(len(cards), 'row')}; {now}. No unit was spent."]
         if cards
@@ -233,7 +233,7 @@ def _problem_lines(cards: Sequence[Card]) -> list[str]:
     found = groups(cards)
     lines = [
         f"  {group.label}: {group.shown[0].place}: {group.shown[0].external_task_id}"
-        f"{f' and {group.cards - 1} more' if group.cards > 1 else ''}: {group.reason}"
+        f"{f' and {group.cards - 1:,} more' if group.cards > 1 else ''}: {group.reason}"
         for group in found[:PROBLEMS_SHOWN]
     ]
     more = sum(group.cards for group in found[PROBLEMS_SHOWN:])

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifest_runner.cli.campaign import campaign_options
-from manifest_runner.cli.carrying import carry, run_options
+from manifest_runner.cli.carrying import carry
 from manifest_runner.cli.plan import plan_lines
+from manifest_runner.cli.run_options import run_options
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import UsageError
 

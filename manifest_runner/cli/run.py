@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from manifest_runner.cli.campaign import campaign_options
-from manifest_runner.cli.carrying import carry, run_options
+from manifest_runner.cli.carrying import carry
+from manifest_runner.cli.run_options import run_options
 
 
 @click.command("run")

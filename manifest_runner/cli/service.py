@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from manifest_runner.cli.campaign import Campaign
 from manifest_runner.cli.listening import NO_CALLBACKS, Callbacks
-from manifest_runner.errors import UsageError
+from manifest_runner.errors import CredentialsError, UsageError
 from manifest_runner.models import Manifest, ServiceName
 
 if TYPE_CHECKING:
     from manifest_runner.runner.options import Service
+    from manifest_runner.service import Credentials
 
 SANDBOX_SLOTS = 5  # of one that is started for a run which is to find out by itself
 SERVICE_HOSTS = ".klingai.com"
@@ -136,6 +137,16 @@ def account_of(manifest: Manifest, asked: str | None, variables: dict[str, str])
     return account_identity(manifest.service.name, service_address(manifest, asked, variables))
 
 
+def service_line(manifest: Manifest, account: str | None = None) -> str:
+    """Which service is meant, for a person who may have named none: one of them is paid."""
+    who = account or manifest.service.name
+    if manifest.service.name is ServiceName.SANDBOX:
+        return f"The service: {who}, which is local and free."
+    if ":" in who and not who.endswith(SERVICE_HOSTS):  # only whoever gave the address knows
+        return f"The service: {who}, an address of your own: what it makes may be paid."
+    return f"The service: {who}, which is paid; --service sandbox is local and free."
+
+
 @contextmanager
 def open_service(
     campaign: Campaign, asked: str | None, variables: dict[str, str], callbacks: Callbacks = NO_CALLBACKS
@@ -167,8 +178,25 @@ def open_service(
                 base_url=sandbox.base_url, credentials=credentials_from(sandbox.environment), local=True
             )
         return
-    credentials = credentials_from(variables)
+    if manifest.service.name is ServiceName.SANDBOX:
+        credentials = _sandbox_credentials(address, variables)
+    else:
+        credentials = credentials_from(variables)
     yield Service(base_url=address, credentials=credentials, key_id=key_fingerprint(credentials))
+
+
+def _sandbox_credentials(address: str, variables: dict[str, str]) -> Credentials:
+    """The key of a sandbox that somebody else started. Raises CredentialsError, with the way to that key."""
+    from manifest_runner.service import credentials_from
+
+    try:
+        return credentials_from(variables)
+    except CredentialsError as error:
+        raise CredentialsError(
+            f"{error.what} The sandbox at {address} was not started by this run: it takes only its own key.",
+            mend="Set the variables that `manifest-runner sandbox` printed when it was started; or leave --base-url "
+            "out, and the run starts a sandbox itself.",
+        ) from None
 
 
 @contextmanager

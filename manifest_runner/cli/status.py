@@ -87,17 +87,19 @@ def _by_state(counts: Counter[JobState]) -> dict[str, int]:
 
 
 def _tell(value: dict[str, Any]) -> None:
-    say(f"{value['campaign']} on {value['service']}: {value['jobs']} job{'' if value['jobs'] == 1 else 's'}")
+    say(
+        f"{value['campaign']} on {value['service']}: {value['jobs']:,} job{'' if value['jobs'] == 1 else 's'}"
+    )
     for state, count in {**value["by_state"], "not yet known": value["not_yet_known"]}.items():
         if count:
-            say(f"  {state:<14} {count}")
+            say(f"  {state:<14} {count:,}")
     if changed := value["changed"]:
-        rows = f"{changed} row{' is' if changed == 1 else 's are'}"
+        rows = f"{changed:,} row{' is' if changed == 1 else 's are'}"
         say(f"When it was last run, {rows} no longer what was sent: `plan` shows which.")
     if value["not_in_manifest"]:
         say("In the ledger, but not in the manifest any more:")
         for state, count in value["not_in_manifest"].items():
-            say(f"  {state:<14} {count}")
+            say(f"  {state:<14} {count:,}")
     say(
         f"Units deducted: {value['units_deducted']}; held back for what has no figure yet: {value['units_reserved']}"
     )

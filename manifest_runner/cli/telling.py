@@ -16,7 +16,7 @@ from manifest_runner.models import JobState
 if TYPE_CHECKING:
     from manifest_runner.ledger import Ledger
     from manifest_runner.runner.conduct import Outcome
-    from manifest_runner.runner.gauges import Gauges
+    from manifest_runner.runner.gauges import Arrivals, Gauges
     from manifest_runner.runner.log_json import JsonLog
     from manifest_runner.runner.meter import Meter
     from manifest_runner.runner.plan import Plan
@@ -128,16 +128,32 @@ def calls_line(outcome: Outcome, unfinished: int) -> str:
     if outcome.create_calls:
         line = f"{_calls(outcome.create_calls, 'create')} made in this run"
         if outcome.tasks_created != outcome.create_calls:
-            line += f"; {outcome.tasks_created} of them made a task"
+            line += f"; {outcome.tasks_created:,} of them made a task"
         if outcome.calls_in_doubt:
-            line += (
-                f"; of {outcome.calls_in_doubt} it is not known yet, and it may be billed: the next run asks"
-            )
+            line += f"; of {outcome.calls_in_doubt:,} it is not known yet, and it may be billed: the next run asks"
         return f"{line}.{spoken}"
     if not unfinished:
         return f"Nothing was left to send: every job is done. No create call was made.{spoken}"
     return f"No create call was made in this run.{spoken}"
 
 
+def callback_lines(arrivals: Arrivals, ended: int) -> list[str]:
+    """How many callbacks came while `ended` tasks did; what to look at when they do not come through."""
+    if not ended and not arrivals.taken and not arrivals.refused:
+        return []
+    refused = "; ".join(f"{why} ({count:,})" for why, count in arrivals.refused.most_common())
+    also = f", {arrivals.refused.total():,} refused: {refused}" if refused else ""
+    lines = [f"Callbacks: {arrivals.taken:,} received and taken{also}."]
+    if not arrivals.taken and ended:
+        none = "was taken" if refused else "arrived"
+        lines.append(
+            f"No callback {none}, though {ended:,} task{'' if ended == 1 else 's'} ended; they were found by asking. "
+            "Look whether the callback URL leads to --listen (host, port, path; the tunnel, the firewall), which "
+            "`listen` without a manifest shows. Tasks that were sent without a callback URL, or with one of their "
+            "row's own, call nobody here."
+        )
+    return lines
+
+
 def _calls(count: int, kind: str) -> str:
-    return f"{count} {kind} call{'' if count == 1 else 's'}"
+    return f"{count:,} {kind} call{'' if count == 1 else 's'}"

@@ -10,14 +10,14 @@ import click
 
 from manifest_runner.cli.campaign import (
     campaign_options,
+    keep_what_was_read,
     load_campaign,
     look_at_media,
     media_options,
-    problems_kept,
-    problems_value,
 )
 from manifest_runner.cli.noticing import Noticed, warning_lines
-from manifest_runner.cli.service import environment, is_elsewhere
+from manifest_runner.cli.problems import problems_kept, problems_value
+from manifest_runner.cli.service import environment, is_elsewhere, service_line
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestError
 from manifest_runner.models import Manifest
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def command(as_json: bool, schema_only: bool, skip_urls: bool, **options: Any) -> int:
     """Check MANIFEST and its media; send nothing. Every problem is listed, with its place and its mend.
 
-    What can be made to fit is no problem. Rows whose media can't be used are also written to problems.csv in the
+    What can be made to fit is no problem. Rows that can't be used as they are are also written to problems.csv in the
     campaign's output folder.
     """
     try:
@@ -46,7 +46,7 @@ def command(as_json: bool, schema_only: bool, skip_urls: bool, **options: Any) -
             campaign = load_campaign(**options)
         except ManifestError as error:
             raise _with_media_problems(
-                error, options["manifest"], skip_urls=skip_urls, quiet=as_json
+                error, options["manifest"], options["out"], skip_urls=skip_urls, quiet=as_json
             ) from None
         remote = is_elsewhere(campaign.manifest, options["base_url"], environment())
         noticed = Noticed(campaign.manifest)
@@ -68,7 +68,8 @@ def command(as_json: bool, schema_only: bool, skip_urls: bool, **options: Any) -
         say(json.dumps({**_valid(campaign.manifest), "warnings": problems_value(found.warnings)}, indent=2))
     else:
         say(f"{_is_valid(campaign.manifest)}.")
-        for line in [*fitting_lines(found), *warning_lines(found), *noticed.lines()]:
+        service = service_line(campaign.manifest)
+        for line in [*fitting_lines(found), *warning_lines(found), *noticed.lines(), service]:
             say(line)
     return 0
 
@@ -92,11 +93,16 @@ def _is_valid(manifest: Manifest) -> str:
     return f"{manifest.path} is valid: campaign {manifest.campaign}, {_count(len(manifest.jobs))}"
 
 
-def _with_media_problems(error: ManifestError, path: Path, *, skip_urls: bool, quiet: bool) -> ManifestError:
+def _with_media_problems(
+    error: ManifestError, path: Path, out: Path | None, *, skip_urls: bool, quiet: bool
+) -> ManifestError:
     """The same error, with what is wrong with the media of the rows that are sound: one look finds everything."""
     sound = Manifest(path=path, campaign="", jobs=error.sound)
     found = look_at_media(sound, quiet=quiet, remote_service=True, skip_urls=skip_urls)
-    return ManifestError([*error.problems, *found.problems])
+    all_of_it = ManifestError([*error.problems, *found.problems], campaign=error.campaign, more=error.more)
+    all_of_it.sound = error.sound
+    keep_what_was_read(all_of_it, path, out)
+    return all_of_it
 
 
 def fitting_lines(found: Preflight) -> list[str]:
@@ -112,4 +118,4 @@ def fitting_lines(found: Preflight) -> list[str]:
 
 
 def _count(jobs: int) -> str:
-    return f"{jobs} job{'' if jobs == 1 else 's'}"
+    return f"{jobs:,} job{'' if jobs == 1 else 's'}"

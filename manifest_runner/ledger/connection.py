@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from manifest_runner.disk import sync_folder
-from manifest_runner.errors import LedgerError
+from manifest_runner.errors import LedgerError, LedgerMissing
 from manifest_runner.ledger import queries
 from manifest_runner.ledger.schema import CURRENT_VERSION, check_ours, migrate
 
@@ -135,7 +135,7 @@ def refuse_strange_companions(path: Path) -> None:
 def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection, good at any time, also while a runner writes.
 
-    A ledger of an older version is read from an up-to-date copy in memory. Raises LedgerError where there is none.
+    A ledger of an older version is read from an up-to-date copy in memory. Raises LedgerMissing where there is none.
     """
     with ledger_errors(path):
         connection = _connect_read_only(path)
@@ -149,7 +149,7 @@ def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     if not path.is_file():
-        raise LedgerError(
+        raise LedgerMissing(
             f"There is no ledger at {path}.", mend="Run the campaign first, or name its ledger with --ledger."
         )
     refuse_strange_companions(path)
@@ -208,7 +208,9 @@ def _mend(error: sqlite3.Error) -> str:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith("SQLITE_FULL"):
         return "The disk is full: make room, then run the same command again."
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    if name.startswith("SQLITE_NOTADB"):
+        return f"It is no ledger: name another file with --ledger. If it was one, it is damaged. {RESTORE}"
+    if name.startswith("SQLITE_CORRUPT"):
         return (
             "The file is damaged, or a backup was put beside another ledger's -wal: then take that away, and put the "
             f"backup there once more. {RESTORE}"

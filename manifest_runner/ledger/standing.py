@@ -82,6 +82,22 @@ def moves_after(connection: sqlite3.Connection, campaign: str, seq: int, *, most
     return [_move(row) for row in rows]
 
 
+def last_event(connection: sqlite3.Connection) -> int:
+    """The number of the newest transition; 0 before the first."""
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+
+
+def tasks_ended_after(connection: sqlite3.Connection, campaign: str, seq: int) -> int:
+    """How many of the campaign's tasks have ended at the service since the transition of this number."""
+    row = connection.execute(
+        "SELECT count(*) FROM events e CROSS JOIN jobs j ON j.external_task_id = e.external_task_id"
+        " WHERE e.seq > ? AND e.from_state = 'running' AND e.to_state IN ('rendered', 'failed')"
+        " AND +j.campaign = ?",
+        (seq, campaign),
+    )
+    return int(row.fetchone()[0])
+
+
 def named_count(connection: sqlite3.Connection, campaign: str, ids: Iterable[str]) -> NamedCount:
     """Where the campaign's jobs of these ids stand. The ids are taken a few at a time, each given once.
 

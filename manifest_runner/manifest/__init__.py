@@ -1,6 +1,5 @@
 """Manifests: files -> rows with locations -> defaults and names filled in -> validated jobs, or every Problem."""
 
-from manifest_runner.manifest.enough import told
 from manifest_runner.manifest.load import load_manifest
 from manifest_runner.manifest.made import Altered, Jobs, jobs_at
 from manifest_runner.manifest.outputs import same_file_key
@@ -18,5 +17,4 @@ __all__ = [
     "load_manifest",
     "same_file_key",
     "schema_text",
-    "told",
 ]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from manifest_runner.errors import ManifestError
-from manifest_runner.manifest.check import check_rows, problems_of, rows_of, stop_at_enough
-from manifest_runner.manifest.enough import told
+from manifest_runner.manifest.check import Checked, check_rows, problems_of, rows_of, stop_at_enough
+from manifest_runner.manifest.enough import ENOUGH
 from manifest_runner.manifest.files import read_head, read_rows
 from manifest_runner.manifest.filling import BUILT_IN
 from manifest_runner.manifest.outputs import name_fault
@@ -37,13 +37,15 @@ def load_manifest(path: Path, *, settings: Settings = _NO_SETTINGS) -> Manifest:
     """Reads a manifest: a YAML or CSV file, with the CSV that a YAML file may name for its rows.
 
     Media are not looked at. Raises ManifestError, which carries the problems that were found, in the order of the
-    files: what the command line set, the manifest, its rows. Of very many it carries the first, and their number.
+    files: what the command line set, the manifest, its rows; of very many, those found until there were enough.
     """
     found = list(_settings_problems(settings))
     try:
         manifest = _load(path, settings, found)
     except ManifestError as exc:  # what stopped the reading, beside what had been found before
-        error = ManifestError(told(_in_order([*found, *exc.problems], path)))
+        problems = _in_order([*found, *exc.problems], path)
+        name = _usable(exc.campaign or campaign_name(path, {}, settings))
+        error = ManifestError(problems, campaign=name, more=len(problems) >= ENOUGH)
         error.sound = exc.sound
         raise error from None
     return manifest
@@ -53,35 +55,46 @@ def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest:
     """The manifest. Raises ManifestError when the reading stops, or when something was found, which is in `found`."""
     head = read_head(path, found, output=settings.output)
     faults = _check_head(head, found)
-    rows = read_rows(head, path, found, output=settings.output)
-    if rows is not head:
-        _check_head(rows, found)
     data, bad_defaults = _without(head.data, faults)
-    common = Common(
-        campaign=campaign_name(path, data, settings),
-        output=settings.output or data.get("output", DEFAULT_OUTPUT),
-        output_at=Location(file=_COMMAND_LINE) if settings.output else head.where(("output",)),
-        defaults=data.get("defaults", {}),
-        head=head,
-        known=_var_names(rows, data),
-        hidden=rows.var_columns.intersection(BUILT_IN),
-        bad=bad_defaults,
-    )
-    found += _campaign_problems(common, settings)
-    checked = check_rows(rows, common, found)
-    if found:
-        error = ManifestError([])
-        error.sound = checked.jobs
-        raise error
+    campaign = campaign_name(path, data, settings)
+    try:
+        rows = read_rows(head, path, found, output=settings.output)
+        if rows is not head:
+            _check_head(rows, found)
+        common = Common(
+            campaign=campaign,
+            output=settings.output or data.get("output", DEFAULT_OUTPUT),
+            output_at=Location(file=_COMMAND_LINE) if settings.output else head.where(("output",)),
+            defaults=data.get("defaults", {}),
+            head=head,
+            known=_var_names(rows, data),
+            hidden=rows.var_columns.intersection(BUILT_IN),
+            bad=bad_defaults,
+        )
+        checked = _checked(rows, common, settings, found)
+    except ManifestError as error:
+        error.campaign = campaign
+        raise
     return Manifest(
         path=path,
-        campaign=common.campaign,
+        campaign=campaign,
         jobs=checked.jobs,
         service=service_settings(data, settings),
         concurrency=concurrency(data, settings),
         budget_units=budget_units(data, settings),
         made_ids=checked.made_ids,
     )
+
+
+def _checked(rows: Source, common: Common, settings: Settings, found: list[Problem]) -> Checked:
+    """The jobs, when nothing was found against any of them, nor before."""
+    found += _campaign_problems(common, settings)
+    checked = check_rows(rows, common, found)
+    if found:
+        error = ManifestError([])
+        error.sound = checked.jobs
+        raise error
+    return checked
 
 
 def _check_head(source: Source, found: list[Problem]) -> list[Fault]:
@@ -138,6 +151,12 @@ def _campaign_problems(common: Common, settings: Settings) -> Iterator[Problem]:
     if fault := name_fault(common.campaign):
         location = Location(file=_COMMAND_LINE) if settings.campaign else common.head.where(("campaign",))
         yield Problem(location=location, what=f"The campaign can't be named so: {fault[0]}.", mend=fault[1])
+
+
+def _usable(campaign: str) -> str | None:
+    """A name that may be a folder's; None for one that was complained of."""
+    faults = faults_in("manifest", {"version": 1, "jobs": [{}], "campaign": campaign})
+    return None if faults or name_fault(campaign) else campaign
 
 
 def _in_order(problems: list[Problem], path: Path) -> list[Problem]:

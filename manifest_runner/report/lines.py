@@ -33,6 +33,7 @@ class JobLine:
         Units | None
     )  # the figures that there are; None: no task has ended yet, or none gave a figure
     units_unknown: bool  # a task ended and the service gave no figure for it: it is not in the sum
+    units_held: Units  # what a budget sets aside for a call or task of it that is, or may be, at the service
     units_speech: Units | None  # what the text cost that was spoken for this job; None: no figure came
     fitted: Mapping[str, str]  # what was done to its media so that the service takes them
     file: str | None  # relative to the campaign's output folder, where the report lies too
@@ -70,6 +71,7 @@ def line_of(record: JobRecord, units_speech: Units | None = NOTHING) -> JobLine:
         units_known=known,
         units_deducted=known if _something_is_known(record, figures) else None,
         units_unknown=unknown,
+        units_held=sum((one.units_reserved for one in record.attempts if _is_held(one, record)), NOTHING),
         units_speech=units_speech,
         fitted=newest.fitted if newest else {},
         file=record.file,
@@ -89,6 +91,15 @@ def line_of(record: JobRecord, units_speech: Units | None = NOTHING) -> JobLine:
 
 def _task_ended(attempt: AttemptRecord) -> bool:
     return attempt.task_id is not None and attempt.ended_at is not None
+
+
+def _is_held(attempt: AttemptRecord, record: JobRecord) -> bool:
+    """Whether the service has it, or may have: then its worst case counts."""
+    if attempt.units_deducted is not None:
+        return False
+    if record.state is JobState.PENDING:  # given up without a refusal
+        return attempt is record.attempt and attempt.code is None
+    return record.state.in_flight and attempt is record.attempts[-1]
 
 
 def _something_is_known(record: JobRecord, figures: Sequence[Units | None]) -> bool:

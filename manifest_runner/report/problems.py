@@ -1,4 +1,4 @@
-"""problems.csv: the rows whose media can't be used, and no others, for whoever has to mend them."""
+"""problems.csv: the rows that can't be used as they are, and no others, for whoever has to mend them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 from manifest_runner.errors import NeedsPerson
-from manifest_runner.models import Job, Problem
+from manifest_runner.models import Job, Location, Problem
 from manifest_runner.report.csv_file import ENCODING
 from manifest_runner.report.putting import keep_aside, put
 from manifest_runner.report.text import cell
@@ -21,11 +21,13 @@ _LONGEST = 200  # characters of a value: one can be a whole picture in Base64
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}", re.ASCII)
 _URL = re.compile(r"[^?#]*?://+|(?:https?|file|data|ftp|blob):/*|//+", re.ASCII | re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?:\[[^\]@]*\]|[^:@\[\]]*)(?::\d*)?", re.ASCII)
+_Row = tuple[str, str]  # its file, and what tells it from the file's other rows
 _HEAD = ("line", "external_task_id", "columns", "problems", "what to do", "image", "sound_file")
 
 
 def write_problems(problems: Sequence[Problem], jobs: Sequence[Job], folder: Path) -> Path:
-    """Write a row for each job that has problems, in the jobs' order, with its vars.
+    """Write a row for each row of the manifest that has problems, in the order of its lines: `jobs` with their media
+    and vars, the others with what is known of them.
 
     What lies there already is kept aside, unless it is a list of ours as we wrote it. Raises NeedsPerson.
     """
@@ -90,26 +92,31 @@ def public_name(reference: str) -> str:
 
 
 def _lines(problems: Sequence[Problem], jobs: Sequence[Job]) -> Iterator[str]:
-    of: dict[str | None, list[Problem]] = {}
+    of: dict[_Row, list[Problem]] = {}
     for problem in problems:
-        of.setdefault(problem.job, []).append(problem)
-    wrong = [job for job in jobs if job.external_task_id in of]
-    names = list(dict.fromkeys(name for job in wrong for name in job.vars))
+        of.setdefault(_row(problem.location), []).append(problem)
+    wrong = {row: job for job in jobs if (row := _row(job.location)) in of}
+    names = list(dict.fromkeys(name for job in wrong.values() for name in job.vars))
     yield _line([*_HEAD, *(f"var.{name}" for name in names)])
-    for job in wrong:
-        found = of[job.external_task_id]
+    for row in sorted(of, key=lambda row: min(problem.location.line or 0 for problem in of[row])):
+        found, job = of[row], wrong.get(row)
         yield _line(
             [
-                str(job.location.line or ""),
-                job.external_task_id,
+                str((job.location if job else found[0].location).line or ""),
+                job.external_task_id if job else next((one.job for one in found if one.job), ""),
                 _joined((_column(problem) for problem in found), ", "),
                 _joined((problem.what for problem in found), " "),
                 _joined((problem.mend for problem in found), " "),
-                public_name(job.image),
-                public_name(job.sound_file or ""),
-                *(job.vars.get(name, "") for name in names),
+                public_name(job.image) if job else "",
+                public_name(job.sound_file or "") if job else "",
+                *((job.vars.get(name, "") if job else "") for name in names),
             ]
         )
+
+
+def _row(location: Location) -> _Row:
+    """What stands outside the rows is told by its line."""
+    return location.file, location.row or f"line {location.line}"
 
 
 def _column(problem: Problem) -> str:

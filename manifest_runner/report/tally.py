@@ -13,6 +13,8 @@ from manifest_runner.report.lines import JobLine
 
 MOST_GROUPS = 1000  # a service that puts an id into each message would make one of every job
 OTHER_REASONS = "other reasons: see the report"
+HELD_SHOWN = 3
+MADE = (JobState.RENDERED, JobState.DONE, JobState.EXPIRED)
 ENDED_BADLY = (JobState.FAILED, JobState.REJECTED, JobState.CONFLICT, JobState.EXPIRED)
 
 
@@ -27,6 +29,22 @@ class ModeTotals:
     video_seconds: Decimal
 
 
+@dataclass(slots=True)
+class Held:
+    """Units that a budget sets aside for calls and tasks that are, or may be, at the service."""
+
+    units: Units = Decimal(0)
+    jobs: int = 0
+    first_ids: list[str] = field(default_factory=list)
+
+    def add(self, line: JobLine) -> None:
+        if line.units_held:
+            self.units += line.units_held
+            self.jobs += 1
+            if self.jobs <= HELD_SHOWN:
+                self.first_ids.append(line.external_task_id)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Totals:
     """A campaign in figures. States and modes that don't occur are left out of the mappings."""
@@ -38,7 +56,10 @@ class Totals:
     by_mode: Mapping[Mode, ModeTotals]
     units_deducted: Units  # every figure the service gave, speech included; unknown ones are not in it
     units_estimated: Units
+    made_and_estimated: int  # videos of which it is known what they were estimated at and what they cost
+    made_units_estimated: Units  # what these were estimated at, most likely
     jobs_units_unknown: int
+    held: Held
     speech_calls: int
     speech_units: Units
     speech_calls_lost: int  # no answer came: they may have been billed
@@ -89,7 +110,10 @@ class Tally:
     _unlisted: Counter[JobState] = field(default_factory=Counter)
     _jobs_changed: int = 0
     _modes: dict[Mode, _ModeSums] = field(default_factory=dict)
+    _made_and_estimated: int = 0
+    _made_units_estimated: Units = Decimal(0)
     _jobs_units_unknown: int = 0
+    _held: Held = field(default_factory=Held)
     _speech_calls: int = 0
     _speech_units: Units = Decimal(0)
     _speech_calls_lost: int = 0
@@ -105,6 +129,10 @@ class Tally:
         self._jobs_changed += bool(line.changed) and line.outcome is JobState.DONE
         self._modes.setdefault(line.mode, _ModeSums()).add(line)
         self._jobs_units_unknown += line.units_unknown
+        self._held.add(line)
+        if line.outcome in MADE and not line.units_unknown and line.units_estimated is not None:
+            self._made_and_estimated += 1
+            self._made_units_estimated += line.units_estimated
         self._var_names.update(dict.fromkeys(line.vars))
         if line.listed and line.outcome in ENDED_BADLY:
             group = (line.outcome, line.message)
@@ -131,7 +159,10 @@ class Tally:
             by_mode=modes,
             units_deducted=_sum(mode.units_deducted for mode in modes.values()) + self._speech_units,
             units_estimated=_sum(mode.units_estimated for mode in modes.values()),
+            made_and_estimated=self._made_and_estimated,
+            made_units_estimated=self._made_units_estimated,
             jobs_units_unknown=self._jobs_units_unknown,
+            held=self._held,
             speech_calls=self._speech_calls,
             speech_units=self._speech_units,
             speech_calls_lost=self._speech_calls_lost,

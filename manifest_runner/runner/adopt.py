@@ -35,6 +35,15 @@ class Adopted:
     tasks: Sequence[Task]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """How many jobs were not taken up, by the reason."""
+
+    under_way: int
+    known: int  # their newest tasks are in the ledger
+    without_task: int  # at the account
+
+
 class Picked(Sequence[Job]):
     """Some of a manifest's jobs, by their places in it. None is kept: they may be made anew each time."""
 
@@ -66,6 +75,23 @@ def adoptable(jobs: Sequence[Job], ledger: Ledger) -> Picked:
         records = ledger.read(queries.jobs_of, [key for _, key in some])
         places.extend(place for place, key in some if not _under_way(records.get(key)))
     return Picked(jobs, places)
+
+
+def left_out(jobs: Sequence[Job], adopted: Iterable[Adopted], ledger: Ledger) -> LeftOut:
+    """Why each of the `jobs` that is not among the adopted is not, by what the ledger knows of it."""
+    taken_up = {one.external_task_id for one in adopted}
+    keys = (job.external_task_id for job in jobs if job.external_task_id not in taken_up)
+    under_way = known = without_task = 0
+    while some := list(islice(keys, queries.CHUNK)):
+        records = ledger.read(queries.jobs_of, some)
+        for record in map(records.get, some):
+            if _under_way(record):
+                under_way += 1
+            elif record is not None and any(one.task_id is not None for one in record.attempts):
+                known += 1
+            else:
+                without_task += 1
+    return LeftOut(under_way=under_way, known=known, without_task=without_task)
 
 
 def _under_way(record: JobRecord | None) -> bool:

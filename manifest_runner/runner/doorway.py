@@ -47,7 +47,7 @@ async def open_door(app: ASGIApp, address: Address) -> AsyncIterator[Address]:
 
     With the block, what is still on its way is cut off: the sender has to try again, or to do without.
     """
-    listener = await _listen(address)
+    listener = await asyncio.to_thread(_listen, address)  # a host's name may have to be asked for
     config = uvicorn.Config(
         app,
         http=_Connection,
@@ -90,9 +90,14 @@ async def _close(server: asyncio.Server, listener: socket.socket, state: ServerS
     await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
-async def _listen(address: Address) -> socket.socket:
+def prove_free(address: Address) -> None:
+    """Raises UsageError when the address can't be taken: before anything else begins that would then be cut short."""
+    _listen(address).close()
+
+
+def _listen(address: Address) -> socket.socket:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
+        found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         family, _, _, _, bound = found[0]
@@ -107,9 +112,9 @@ async def _listen(address: Address) -> socket.socket:
             listener.close()
             raise
     except (OSError, UnicodeError) as error:
-        reason = (
-            error.strerror if isinstance(error, OSError) and error.strerror else "it is no name of a host"
-        )
+        reason = "it is no name or address of a host"
+        if isinstance(error, OSError) and not isinstance(error, socket.gaierror):
+            reason = error.strerror or str(error)
         raise UsageError(
             f"Callbacks can't be received on {address}: {reason}.",
             mend="Give --listen an address of this machine and a port that is free.",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 from manifest_runner.media import DEFAULT_RATES, estimate
 from manifest_runner.models import Rates, Units
@@ -60,7 +61,9 @@ def forecast(
             previews, units = previews + 1, units + one.units
             if (text := _text(step)) is not None:
                 texts.add(text)
-    sent, left = (None, None) if budget is None else _spent_in_turn(plan, rehearsed, budget, rates)
+    sent, left = (
+        (None, None) if budget is None else spent_in_turn(plan.steps(), budget, rehearsed, rates=rates)
+    )
     return Forecast(
         videos=len(plan),
         low=plan.low,
@@ -72,15 +75,19 @@ def forecast(
     )
 
 
-def _spent_in_turn(
-    plan: Plan, rehearsed: Mapping[str, Rehearsed], budget: Units, rates: Rates
+def spent_in_turn(
+    steps: Iterable[Step],
+    budget: Units,
+    rehearsed: Mapping[str, Rehearsed] = MappingProxyType({}),
+    *,
+    rates: Rates = DEFAULT_RATES,
 ) -> tuple[int, Units]:
-    """How many jobs the budget lets through, and what is left of it then.
+    """How many of these the budget lets through, and what is left of it then.
 
     As a run does it: the worst case is set aside before a call, and gives way to what the call deducted.
     """
-    left, texts = budget, set[str]()
-    for sent, step in enumerate(plan.steps()):
+    left, sent, texts = budget, 0, set[str]()
+    for step in steps:
         one = rehearsed.get(step.external_task_id)
         text = _text(step)
         speech = rates.speech if text is not None and text not in texts else NOTHING
@@ -88,9 +95,10 @@ def _spent_in_turn(
         if speech + worst > left:
             return sent, left
         left -= speech + likely
+        sent += 1
         if text is not None:
             texts.add(text)
-    return len(plan), left
+    return sent, left
 
 
 def _call(step: Step, one: Rehearsed | None, rates: Rates) -> tuple[Units, Units]:

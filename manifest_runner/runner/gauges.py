@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from manifest_runner.runner.budget import Budget
     from manifest_runner.runner.slots import Slots
     from manifest_runner.service import AvatarClient
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """The callbacks that came in: how many were taken, and how many refused, by the reason."""
+
+    taken: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def took(self) -> None:
+        self.taken += 1
 
 
 @dataclass(slots=True)
@@ -19,6 +31,7 @@ class Gauges:
     budget: Budget | None = None
     client: AvatarClient | None = None
     bytes_received: int = 0  # of videos
+    arrivals: Arrivals | None = None  # where callbacks are received
 
     @property
     def service_calls(self) -> int:

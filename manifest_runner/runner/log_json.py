@@ -1,5 +1,17 @@
 """`--log-json`: what happens in a run as events for machines, one JSON object a line.
 
+Every event has `v`, `event` and `at`. Beside them:
+
+- `run_started`: `campaign`, `service`; `jobs`, `by_state`; `units`: `budget` and `to_spend`, what this run means to.
+- `progress`: `jobs`, `by_state`; `slots`: `used`, `limit`, `ceiling`; `units`: of all runs of the campaign, `budget`,
+  `spent`, `held`, and `expected` to be spent in the end; of this run, `video_seconds`, `bytes_received`,
+  `service_calls`, `callbacks` (`taken`, `refused`; null where nobody listens); `seconds_left`, null while unknown.
+- `run_ended`: `exit_code`, `reason`; the same as `progress` without `slots` and `seconds_left`. `units` of a run that
+  ended before it asked the service are those of `run_started`.
+- `job`: `seq`, `external_task_id`, `attempt_id`, `task_id`, `from`, `to`, `code`, `request_id`; `units_deducted` where
+  a task ended, `video_seconds` where a video is here.
+- `slots_limit`: `seq`, `limit`, `used`, `why`.
+
 The transitions are tailed from the ledger's own tables, so each is told once, in order, and only when it is durable.
 Nothing in the words of a person or of the service is passed on: no URL, no prompt, no message; `explain` and
 report.json have those. The lines are written by a thread of their own, so that a reader who is slow, or gone, and a
@@ -89,7 +101,7 @@ class JsonLog:
         events = list(merge(map(_move_value, moves), map(_limit_value, limits), key=itemgetter("at")))
         if self._clock() >= self._progress_at:
             self._progress_at = self._clock() + PROGRESS_SECONDS
-            events.append(_event("progress", utc_text(utc_now()), **_figures_value(self._meter.figures())))
+            events.append(_event("progress", utc_text(utc_now()), **_progress_value(self._meter.figures())))
         if events:
             self._pen.write(_lines(events))
         return moves
@@ -100,7 +112,8 @@ class JsonLog:
             utc_text(utc_now()),
             campaign=self._meter.campaign,
             service=self._service,
-            **_figures_value(figures),
+            **_jobs_value(figures),
+            units=_units_value(figures),
         )
 
 
@@ -110,7 +123,9 @@ def _ended(figures: Figures, exit_code: int) -> dict[str, Any]:
         utc_text(utc_now()),
         exit_code=exit_code,
         reason=REASONS.get(exit_code, "unknown"),
-        **_figures_value(figures),
+        **_jobs_value(figures),
+        units=_units_value(figures),
+        **_done_value(figures),
     )
 
 
@@ -143,22 +158,45 @@ def _limit_value(limit: LimitRecord) -> dict[str, Any]:
     )
 
 
-def _figures_value(figures: Figures) -> dict[str, Any]:
+def _progress_value(figures: Figures) -> dict[str, Any]:
     left = figures.seconds_left
+    return {
+        **_jobs_value(figures),
+        "slots": {"used": figures.slots_used, "limit": figures.slots_limit, "ceiling": figures.slots_ceiling},
+        "units": _units_value(figures),
+        **_done_value(figures),
+        "seconds_left": round(left) if left is not None else None,
+    }
+
+
+def _jobs_value(figures: Figures) -> dict[str, Any]:
     return {
         "jobs": figures.jobs,
         "by_state": {state.value: jobs for state, jobs in figures.by_state.items() if jobs},
-        "slots": {"used": figures.slots_used, "limit": figures.slots_limit, "ceiling": figures.slots_ceiling},
-        "units": {
-            "spent": _decimal(figures.units_spent),
-            "held": units_text(figures.units_held),
-            "budget": _decimal(figures.units_limit),
-            "expected": units_text(figures.units_expected),
-        },
+    }
+
+
+def _units_value(figures: Figures) -> dict[str, Any]:
+    """Before the run has a budget to ask, what it means to spend; then, of all runs, what is spent."""
+    budget = _decimal(figures.units_limit)
+    if figures.units_spent is None:
+        return {"budget": budget, "to_spend": units_text(figures.units_expected)}
+    return {
+        "budget": budget,
+        "spent": units_text(figures.units_spent),
+        "held": units_text(figures.units_held),
+        "expected": units_text(figures.units_expected),
+    }
+
+
+def _done_value(figures: Figures) -> dict[str, Any]:
+    """What this run has done."""
+    taken, refused = figures.callbacks_taken, figures.callbacks_refused
+    return {
         "video_seconds": units_text(figures.video_seconds),
         "bytes_received": figures.bytes_received,
         "service_calls": figures.service_calls,
-        "seconds_left": round(left) if left is not None else None,
+        "callbacks": {"taken": taken, "refused": refused} if taken is not None else None,
     }
 
 

@@ -39,6 +39,8 @@ class Figures:
     seconds_expected: Decimal | None
     bytes_received: int
     service_calls: int
+    callbacks_taken: int | None  # None where nobody listens
+    callbacks_refused: int | None
     seconds_left: float | None  # None: nothing tells yet
 
     @property
@@ -119,7 +121,7 @@ class Meter:
 
     def figures(self) -> Figures:
         """Where the run stands as far as it was caught up with."""
-        slots, budget = self._gauges.slots, self._gauges.budget
+        slots, budget, arrivals = self._gauges.slots, self._gauges.budget, self._gauges.arrivals
         return Figures(
             by_state=Counter(self._by_state),
             slots_used=slots.used if slots else 0,
@@ -133,6 +135,8 @@ class Meter:
             seconds_expected=self._expected_seconds,
             bytes_received=self._gauges.bytes_received,
             service_calls=self._gauges.service_calls,
+            callbacks_taken=arrivals.taken if arrivals else None,
+            callbacks_refused=arrivals.refused.total() if arrivals else None,
             seconds_left=self._seconds_left(slots.used if slots else 0),
         )
 

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 
 from manifest_runner.ledger import JobRecord
 from manifest_runner.manifest import jobs_at
-from manifest_runner.media import Estimate, JobMedia
+from manifest_runner.media import JobMedia
 from manifest_runner.models import Job, Units
 from manifest_runner.runner.decide import Action
+from manifest_runner.runner.plan_rows import (
+    ACTIONS,
+    ALTERED,
+    LATE,
+    MISSING,
+    NEW,
+    NOTHING,
+    NUMBERS,
+    TURN,
+    Rows,
+    asked_for,
+    likely,
+)
 from manifest_runner.runner.step import Step, Terms, orphan_of, step_of
 
 __all__ = ["Plan", "Step"]
 
 AT_ONCE = 64  # steps whose records are read together
-
-_ACTIONS = tuple(Action)
-_NUMBERS = {action: number for number, action in enumerate(_ACTIONS)}
-_TURN = {
-    Action.FETCH: 0,  # paid, and the service deletes it one day
-    Action.RESTORE: 0,
-    Action.WATCH: 1,
-    Action.RESOLVE: 2,
-    Action.SEND: 3,
-    Action.HOLD: 4,
-    Action.SKIP: 5,
-}
-_NEW, _MISSING, _ALTERED, _LATE = 1, 2, 4, 8  # what was seen of a row when it was planned
 
 
 class Plan:
@@ -38,8 +38,9 @@ class Plan:
     `seconds` of video, None where one is unknown.
 
     `captioned` are the places in `jobs` of those that want captions; `withdraws`: the ledger has jobs on its list that
-    these are not. A row that is done takes no place in it, any other some thirty bytes. `jobs` may be made anew each
-    time they are asked for; `media_of` knows a job's media, `records_of` reads the ledger (of the ids that it knows).
+    these are not; `gone`: so many of those have their video. A row that is done takes eight bytes of it, any other some
+    fifty. `jobs` may be made anew each time they are asked for; `media_of` knows a job's media, `records_of`
+    reads the ledger (of the ids that it knows).
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Plan:
         self.seconds: Decimal | None = Decimal(0)
         self.captioned = array("q")
         self.withdraws = False
-        self._rows = _Rows()
+        self.gone = 0
+        self._known = array("q")  # what stands for the ids that the ledger knew
+        self._rows = Rows()
         self._orphans: list[str] = []
         self._longest = 0
 
@@ -72,16 +75,20 @@ class Plan:
         if count:
             self.counts[Action.SKIP] += count
 
+    def know(self, external_task_id: str) -> None:
+        """The ledger has this job, and the manifest names it."""
+        self._known.append(hash(external_task_id))
+
     def take(self, position: int, step: Step, *, missing: bool = False, altered: bool = False) -> None:
         """The row at this position, in the manifest's order, as it was planned."""
         if step.action is Action.SKIP:
             self.skip()
             return
         seen = (
-            (_NEW if step.record is None else 0)
-            | (_MISSING if missing else 0)
-            | (_ALTERED if altered else 0)
-            | (_LATE if step.may_have_arrived else 0)
+            (NEW if step.record is None else 0)
+            | (MISSING if missing else 0)
+            | (ALTERED if altered else 0)
+            | (LATE if step.may_have_arrived else 0)
         )
         self._add(step, position, seen)
 
@@ -96,7 +103,7 @@ class Plan:
         if step.estimate is not None:
             self.low += step.estimate.low
             self.high += step.estimate.high
-            self.expected += _likely(step.estimate)
+            self.expected += likely(step.estimate)
             self._add_seconds(step)
         self._longest = max(self._longest, len(step.external_task_id))
 
@@ -119,8 +126,8 @@ class Plan:
         service deletes soonest, among what is sent the longest, so that no long job is left alone at the end. A row
         that the ledger has brought elsewhere since it was planned is left out.
         """
-        wanted = frozenset(actions or _ACTIONS)
-        numbers = {_NUMBERS[action] for action in wanted}
+        wanted = frozenset(actions or ACTIONS)
+        numbers = {NUMBERS[action] for action in wanted}
         rows = (row for row in self._rows.in_turn() if self._rows.actions[row] in numbers)
         yield from (step for _, step in self._made(rows) if step.action in wanted)
         if Action.SKIP in wanted:
@@ -129,6 +136,14 @@ class Plan:
     def not_done(self) -> Iterator[Step]:
         """All steps but those of what is done, in the same order."""
         return self.steps(*(action for action in Action if action is not Action.SKIP))
+
+    def heads(self, most: int) -> Iterator[tuple[Action, list[Step], int]]:
+        """Of each action that occurs, in the order of a run, the first steps and how many more there are. What is done
+        is left out."""
+        for action in sorted(ACTIONS, key=TURN.__getitem__):
+            if action is not Action.SKIP and self.counts[action]:
+                first = list(islice(self.steps(action), most))
+                yield action, first, max(self.counts[action] - most, 0)
 
     def longest_id(self, *, everything: bool) -> int:
         """How many characters the longest id has: of what is not done, or of everything."""
@@ -150,11 +165,32 @@ class Plan:
         done = [position for position, key in places.items() if key not in found]
         return found | {step.external_task_id: step for step in self._made_at(iter(done))}
 
+    def unnamed(self, ids: Iterable[str]) -> Iterator[str]:
+        """Those of these jobs, which the ledger has, that the manifest does not name."""
+        known = frozenset(self._known)
+        return (key for key in ids if hash(key) not in known)
+
+    def asked(self) -> set[int]:
+        """What is asked for (`asked_for`) by the rows that are sent."""
+        return set(self._rows.asked) - {NOTHING}
+
+    def sends(self, asked: Container[int]) -> Iterator[tuple[int, Step]]:
+        """Those that are sent and ask for one of these, in the manifest's order."""
+        rows = (row for row, one in enumerate(self._rows.asked) if one != NOTHING and one in asked)
+        for row, step in self._made(rows):
+            yield self._rows.asked[row], step
+
+    def asking(self, ids: Collection[str]) -> Iterator[tuple[str, int]]:
+        """What these jobs ask for, as far as the manifest names them."""
+        for job in self.jobs if ids else ():
+            if job.external_task_id in ids and (media := self._media_of(job)) is not None:
+                yield job.external_task_id, asked_for(media.fingerprint_parts)
+
     def only(self, wanted: Callable[[Step], bool]) -> Plan:
         """A plan of the steps that are wanted, and of none that are done."""
         chosen = Plan(self.jobs, self._media_of, self._records_of, self.terms)
         chosen.captioned = self.captioned
-        chosen._orphans = self._orphans
+        chosen._known, chosen._orphans = self._known, self._orphans
         for row, step in self._made(iter(range(len(self._rows.places)))):
             if wanted(step):
                 chosen._add(step, self._rows.places[row], self._rows.seen[row])
@@ -180,7 +216,7 @@ class Plan:
             named = [place for place in places if place >= 0]
             jobs = dict(zip(named, jobs_at(self.jobs, named), strict=True))
             keys = [self._key_at(place, jobs) for place in places]
-            known = [key for row, key in zip(chunk, keys, strict=True) if not self._rows.seen[row] & _NEW]
+            known = [key for row, key in zip(chunk, keys, strict=True) if not self._rows.seen[row] & NEW]
             records = self._records_of(known) if known else {}
             for row, place, key in zip(chunk, places, keys, strict=True):
                 job, record = jobs.get(place), records.get(key)
@@ -193,7 +229,7 @@ class Plan:
         return jobs[place].external_task_id if place >= 0 else self._orphans[-place - 1]
 
     def _step(self, job: Job, record: JobRecord | None, seen: int) -> Step:
-        missing, altered = bool(seen & _MISSING), bool(seen & _ALTERED)
+        missing, altered = bool(seen & MISSING), bool(seen & ALTERED)
         return step_of(job, self._media_of(job), record, self.terms, missing=missing, altered=altered)
 
     def _done(self) -> Iterator[Step]:
@@ -211,62 +247,3 @@ class Plan:
             records = self._records_of([job.external_task_id for job in chunk])
             for job in chunk:
                 yield self._step(job, records.get(job.external_task_id), 0)
-
-
-class _Rows:
-    """A plan's rows that are not done, side by side, in the order they were taken."""
-
-    def __init__(self) -> None:
-        self.places = array("q")  # in the manifest; below zero, among the orphans
-        self.actions = bytearray()
-        self.seen = bytearray()
-        self.expected: list[Units | None] = []
-        self._changed = bytearray()
-        self._kinds: list[tuple[str, ...]] = [()]  # of changes: few, whatever the number of rows
-        self._costs: dict[Units | None, Units | None] = {}  # nor are there many of these: each is kept once
-        self._keys = array("d")
-        self._priorities = array("i")
-        self._order: array[int] | None = None
-
-    def add(self, step: Step, place: int, seen: int) -> None:
-        self._order = None
-        self.places.append(place)
-        self.actions.append(_NUMBERS[step.action])
-        self.seen.append(seen)
-        expected = step.estimate.expected if step.estimate else None
-        self.expected.append(self._costs.setdefault(expected, expected))
-        self._changed.append(self._kind(step.changed))
-        self._keys.append(_key(step))
-        self._priorities.append(step.job.priority if step.job else 0)
-
-    def changed_at(self, row: int) -> tuple[str, ...]:
-        return self._kinds[self._changed[row]]
-
-    def _kind(self, changed: tuple[str, ...]) -> int:
-        if changed not in self._kinds:
-            self._kinds.append(changed)
-        return self._kinds.index(changed)
-
-    def in_turn(self) -> Iterator[int]:
-        """The rows' numbers, in the order of a run. Each sort keeps what the one before has done among equals."""
-        if self._order is None:
-            order = sorted(range(len(self.places)), key=self._keys.__getitem__)
-            order.sort(key=self._priorities.__getitem__, reverse=True)
-            # What an earlier call may have paid for already is asked about before the rest is sent.
-            order.sort(key=lambda row: not self.seen[row] & _LATE)
-            order.sort(key=[_TURN[_ACTIONS[number]] for number in self.actions].__getitem__)
-            self._order = array("q", order)
-        return iter(self._order)
-
-
-def _key(step: Step) -> float:
-    """What comes first among steps of one turn: the lowest."""
-    if step.action in (Action.FETCH, Action.RESTORE):
-        ended = step.attempt.ended_at if step.attempt else None
-        return ended.timestamp() if ended else 0.0
-    return -float(_likely(step.estimate)) if step.estimate else 0.0
-
-
-def _likely(estimate: Estimate) -> Units:
-    """At the most, where the length is not known."""
-    return estimate.high if estimate.expected is None else estimate.expected

@@ -29,10 +29,10 @@ class Progress:
             await self._lines()
 
     async def _bars(self) -> None:
-        jobs_format = "Jobs {n}/{total} |{bar}| {desc}"
+        jobs_format = "Jobs {n:,}/{total:,} |{bar}| {desc}"
         with (
             tqdm(bar_format=jobs_format, leave=False, total=1, dynamic_ncols=True) as jobs,
-            tqdm(bar_format="{desc} |{bar}|", leave=False, total=1.0, dynamic_ncols=True) as units,
+            tqdm(bar_format="Units |{bar}| {desc}", leave=False, total=1.0, dynamic_ncols=True) as units,
             tqdm(bar_format="{desc}", leave=False) as rest,
         ):
             while True:
@@ -55,11 +55,11 @@ class Progress:
 
 
 def progress_line(figures: Figures) -> str:
-    """All of it on one line: `312 of 1000 jobs done; 5 at the service, 2 to fetch; slots 5 of 5; ...`."""
+    """All of it on one line: `312 of 1,000 jobs done; 5 at the service, 2 to fetch; slots 5 of 5; ...`."""
     return "; ".join(
         (
-            f"{figures.done} of {figures.jobs} jobs done",
-            *((f"{figures.not_made} not made",) if figures.not_made else ()),
+            f"{figures.done:,} of {figures.jobs:,} jobs done",
+            *((f"{figures.not_made:,} not made",) if figures.not_made else ()),
             *slot_words(figures),
             units_words(figures),
             *made_words(figures),
@@ -70,7 +70,7 @@ def progress_line(figures: Figures) -> str:
 
 def slot_words(figures: Figures) -> tuple[str, ...]:
     """What is under way, and the slots it takes; of the ceiling only while the account lets fewer through."""
-    under_way = f"{figures.at_service} at the service, {figures.to_fetch} to fetch"
+    under_way = f"{figures.at_service:,} at the service, {figures.to_fetch:,} to fetch"
     if figures.slots_limit is None:
         return (under_way,)
     lowered = figures.slots_ceiling is not None and figures.slots_limit < figures.slots_ceiling
@@ -92,8 +92,8 @@ def units_words(figures: Figures) -> str:
 
 
 def made_words(figures: Figures) -> tuple[str, ...]:
-    seconds = f"{figures.video_seconds:.0f}"
-    of = f" of about {figures.seconds_expected:.0f}" if figures.seconds_expected is not None else ""
+    seconds = f"{figures.video_seconds:,.0f}"
+    of = f" of about {figures.seconds_expected:,.0f}" if figures.seconds_expected is not None else ""
     return (f"{seconds}{of} s of video, {figures.bytes_received / 1e6:.1f} MB",)
 
 

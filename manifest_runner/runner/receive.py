@@ -42,13 +42,15 @@ async def receiving(
     callback_url: str | None = None,
     signatures: Signatures | None = None,
     refused: Callable[[str], None],
+    took: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[None]:
     """Call `hint` with the ids of each task that may have ended by a new delivery, within the block.
 
-    `refused` is called with the reason for each delivery that is not taken.
+    `took` is called for each delivery that is taken, `refused` with the reason for each that is not.
     """
 
     def take(delivery: Delivery) -> None:
+        took()
         if delivery.may_have_ended:
             for identity in delivery.identities:
                 hint(identity)

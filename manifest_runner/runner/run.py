@@ -136,6 +136,14 @@ async def _hello(client: AvatarClient) -> None:
         ) from error
 
 
+def interruption() -> Interrupted:
+    """What a run that was interrupted ends with, however hard it was."""
+    return Interrupted(
+        "Interrupted. What was sent goes on at the service, and nothing is lost.",
+        mend="Run the same command again to go on.",
+    )
+
+
 @contextlib.contextmanager
 def _signals_stop(stop: Stop) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM stops cleanly; the second does what it always did."""
@@ -145,12 +153,7 @@ def _signals_stop(stop: Stop) -> Iterator[None]:
     def stop_now() -> None:
         for number in watched:
             loop.remove_signal_handler(number)
-        stop.now(
-            Interrupted(
-                "Interrupted. What was sent goes on at the service, and nothing is lost.",
-                mend="Run the same command again to go on.",
-            )
-        )
+        stop.now(interruption())
 
     for number in watched:
         loop.add_signal_handler(number, stop_now)

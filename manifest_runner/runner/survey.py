@@ -129,6 +129,7 @@ class _Surveyor:
         self.bad_media: set[str] = set()  # the ids of what would be sent, if its media could be used
         self._places = Places(self._folder, lambda: self._read(queries.done_files, manifest.campaign) or ())
         self._listed = 0  # of the jobs on the ledger's list, those that the manifest names
+        self._done = 0  # and of the jobs that it has as done
 
     def look(self, jobs: Sequence[Job], way: Way | None) -> None:
         under_way = dict.fromkeys(self._read(queries.perhaps_under_way, self._campaign) or ())
@@ -144,6 +145,7 @@ class _Surveyor:
             for job in chunk if under_way else ():
                 under_way.pop(job.external_task_id, None)
         self.plan.withdraws = self._listed < listed
+        self.plan.gone = (self._read(queries.counts, self._campaign) or {}).get(JobState.DONE, 0) - self._done
         self._take_orphans(list(under_way))
 
     def _not_done(self, jobs: Jobs, places: range, way: Way | None) -> Sequence[int]:
@@ -166,11 +168,17 @@ class _Surveyor:
                 if (brief := briefs.get(key)) is None or not self._surely_done(brief, parts):
                     left.append(place)
                 else:
-                    self._listed += brief.listed
+                    self._note(brief)
             if way:
                 way.note(sketch, len(sketch.ids) - (len(left) - left_before))
         self.plan.skip(len(places) - len(left))
         return sorted(left)
+
+    def _note(self, brief: queries.Brief) -> None:
+        """A job of this campaign that the ledger knows, and the manifest names."""
+        self._listed += brief.listed
+        self._done += brief.state == JobState.DONE
+        self.plan.know(brief.external_task_id)
 
     def _surely_done(self, brief: queries.Brief, parts: str | None) -> bool:
         """By the parts of what it was made from, as whoever decides compares them. They may be written in another way
@@ -197,7 +205,7 @@ class _Surveyor:
                 if brief is not None:
                     self.problems.append(claimed(job, brief.campaign))
             else:
-                self._listed += brief.listed
+                self._note(brief)
                 if not self._surely_done(brief, self._preflight.parts_text_of(job)):
                     known[job.external_task_id] = self._folder.state(brief)
                     others.append((place, job))

@@ -15,6 +15,7 @@ outside closes its connection and gives its place in the pool back, wherever it 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -185,8 +186,9 @@ def _as_httpx(error: aiohttp.ClientError) -> httpx.TransportError:
             return httpx.ConnectTimeout("no connection in time")
         case aiohttp.ClientConnectorCertificateError():
             return httpx.ConnectError(str(error.certificate_error))
-        case aiohttp.ClientConnectorError():
-            return httpx.ConnectError(str(error.os_error))
+        case aiohttp.ClientConnectorError(os_error=why):
+            nameless = isinstance(why, socket.gaierror)
+            return httpx.ConnectError("no host of that name was found" if nameless else str(why))
         case aiohttp.ServerTimeoutError():
             return httpx.ReadTimeout("nothing was read in time")
         case _Lost() | aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():

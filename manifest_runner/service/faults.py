@@ -20,6 +20,8 @@ Read in httpcore 1.0 (HTTP/1.1, which is all we speak, `retries=0`, which is its
 
 from __future__ import annotations
 
+import re
+
 import httpx
 
 from manifest_runner.errors import RequestPhase, TransportFault
@@ -45,6 +47,7 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.RemoteProtocolError, "the connection was closed, or what came is no HTTP"),
     (httpx.NetworkError, "the connection broke"),
 )
+_NUMBERED = re.compile(r"^\[Errno -?\d+\] ")  # how Python begins what the system says
 
 
 def transport_fault(error: Exception, where: str) -> TransportFault:
@@ -63,5 +66,5 @@ def fault_words(error: Exception) -> str:
         (words for kind, words in _WORDS if isinstance(error, kind)), "the call could not be carried out"
     )
     if isinstance(error, httpx.ConnectError) and (detail := message_from(str(error), longest=200)):
-        return f"{words} ({detail.rstrip('.')})"
+        return f"{words} ({_NUMBERED.sub('', detail).rstrip('.')})"
     return words

@@ -50,8 +50,12 @@ def test_a_lost_ledger_is_rebuilt_from_the_service_and_the_manifest(cli, folder)
 
     answer = cli("adopt", "c.yaml", "--all")
     assert answer.returncode == 0, answer.stderr
-    assert "3 adopted; for 1 the account has no task that the ledger does not know." in answer.stdout
+    assert "3 adopted. Run the campaign to go on with them." in answer.stdout
+    assert "1 not adopted, as the account shows no task of that id: a run may send it." in answer.stdout
     assert "2 attempts" in answer.stdout
+    again = cli("adopt", "c.yaml", "--all")
+    assert "0 adopted." in again.stdout
+    assert "3 not adopted, under way in the ledger already: run the campaign." in again.stdout
     ran = cli("run", "c.yaml")
     assert ran.returncode == 0, ran.stderr
     assert "1 create call made" in ran.stdout, "only the one that the account did not have"
@@ -80,7 +84,8 @@ def test_a_conflict_is_settled_by_a_persons_word(cli, folder):
     assert cli("run", "c.yaml").returncode == 3
     assert report(folder)["totals"]["by_outcome"] == {"done": 1, "conflict": 1}
     known = cli("adopt", "c.yaml", "one")
-    assert "0 adopted; for 1 the account has no task that the ledger does not know." in known.stdout
+    assert "0 adopted." in known.stdout
+    assert "1 not adopted, in the ledger already, and the account has no newer task." in known.stdout
     assert "adopted by a person" in cli("explain", "c.yaml", "one").stdout
 
 

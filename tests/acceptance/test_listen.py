@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -38,8 +39,8 @@ def signed(body: bytes, webhook_id: str) -> dict[str, str]:
 @contextlib.contextmanager
 def listening(
     folder: Path, *arguments: str, env: dict[str, str]
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`manifest-runner listen` at work, and where it says that it listens."""
+) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """`manifest-runner listen` at work, where it says that it listens, and the whole line that says so."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KLING_")}
     with subprocess.Popen(
         [sys.executable, "-m", "manifest_runner.cli", "listen", "--listen", "0", *arguments],
@@ -53,14 +54,30 @@ def listening(
             assert child.stderr is not None
             said = child.stderr.readline()
             assert said.startswith("Listening on http://"), said
-            yield child, said.split()[2]
+            yield child, said.split()[2], said
         finally:
             child.kill()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "env", "says"),
+    [
+        ((), {}, "to any path (anybody's, as KLING_WEBHOOK_SECRET is not set)"),
+        ((), ENV, "to any path (signed)"),
+        (("--callback-url", "https://me.example/hook"), {}, "to the callback URL's path alone (anybody's, "),
+        (("--callback-url", "https://me.example/hook"), ENV, "to any path (signed)"),
+    ],
+)
+def test_what_is_taken_is_said_and_is_so(tmp_path, arguments, env, says):
+    with listening(tmp_path, *arguments, env=env) as (_, url, said):
+        assert says in said
+        status = httpx.post(f"{url}/other", content=TOLD, headers=signed(TOLD, "msg_1")).status_code
+        assert status == (200 if "any path" in says else 404)
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_each_genuine_callback_is_a_line_and_the_end_is_no_failure(tmp_path, end):
-    with listening(tmp_path, "--callback-url", "https://me.example/hook", env=ENV) as (child, url):
+    with listening(tmp_path, "--callback-url", "https://me.example/hook", env=ENV) as (child, url, _):
         statuses = [
             httpx.post(f"{url}/hook", content=TOLD, headers=signed(TOLD, "msg_1")).status_code,
             httpx.post(f"{url}/hook", content=TOLD, headers=signed(TOLD, "msg_1")).status_code,  # again
@@ -90,7 +107,7 @@ def test_each_genuine_callback_is_a_line_and_the_end_is_no_failure(tmp_path, end
 
 
 def test_without_a_secret_it_is_said_that_anybody_is_believed(tmp_path):
-    with listening(tmp_path, env={}) as (child, url):
+    with listening(tmp_path, env={}) as (child, url, _):
         assert httpx.post(f"{url}/any/path", content=TOLD).json() == {}
         child.send_signal(signal.SIGINT)
         out, _ = child.communicate(timeout=20)
@@ -98,7 +115,7 @@ def test_without_a_secret_it_is_said_that_anybody_is_believed(tmp_path):
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path):
-    with listening(tmp_path, env=ENV) as (child, url):
+    with listening(tmp_path, env=ENV) as (child, url, _):
         assert child.stdout is not None
         assert child.stderr is not None
         child.stdout.close()
@@ -141,9 +158,9 @@ def test_a_port_in_use_is_named(cli):
         address = ("--listen", str(port), "--callback-url", f"http://127.0.0.1:{port}/")
         answer = cli("run", "campaign.yaml", *address, env=ENV)
         assert answer.returncode == 2
-        assert f"127.0.0.1:{port}" in answer.stderr
-        status = json.loads(cli("status", "campaign.yaml", "--json").stdout)
-        assert status["by_state"] == {"pending": 2}  # nothing was sent
+        assert answer.stderr.startswith(f"Error: Callbacks can't be received on 127.0.0.1:{port}: ")
+        assert answer.stdout == ""
+        assert "not yet known" in cli("status", "campaign.yaml").stdout  # there is no ledger yet
 
 
 def test_a_run_is_told_of_its_tasks_by_the_sandbox(cli, tmp_path):
@@ -153,9 +170,20 @@ def test_a_run_is_told_of_its_tasks_by_the_sandbox(cli, tmp_path):
     answer = cli("run", "campaign.yaml", *told, env=ENV)
     assert answer.returncode == 0, answer.stderr
     assert f"Callbacks are received on 127.0.0.1:{port}, signed ones alone." in answer.stderr
-    assert "refused" not in answer.stderr
+    assert "refused" not in answer.stderr + answer.stdout
+    assert re.search(r"^Callbacks: [1-9]\d* received and taken\.$", answer.stdout, re.MULTILINE)
     log = (tmp_path / ".manifest-runner/sandbox/sandbox.log").read_text()
     assert "was not sent" not in log  # as it is to addresses of this machine that nobody allowed
+
+
+def test_a_run_whose_callbacks_go_elsewhere_says_what_to_look_at(cli, tmp_path):
+    cli("init", ".")
+    told = ("--listen", str(free_port()), "--callback-url", f"http://127.0.0.1:{free_port()}/hook")
+    answer = cli("run", "campaign.yaml", *told, "--log-json", "events.jsonl", env=ENV)
+    assert answer.returncode == 0, answer.stderr
+    assert "No callback arrived, though 2 tasks ended" in answer.stdout
+    ended = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])
+    assert ended["callbacks"] == {"taken": 0, "refused": 0}
 
 
 def test_a_run_with_nobody_to_call_it_back_is_refused(cli):

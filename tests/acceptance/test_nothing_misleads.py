@@ -374,3 +374,52 @@ def test_whom_the_service_will_call_is_said_before_anything_is_sent(cli, folder)
         said = answer.stdout + answer.stderr
         assert answer.returncode == 0, said
         assert said.count("theirs.example (1)") == 1, command
+
+
+@pytest.mark.parametrize(
+    ("env", "why"),
+    [
+        ({}, "No credentials."),
+        ({"KLING_ACCESS_KEY": "canary-access-key-0123"}, "KLING_SECRET_KEY is not set."),
+    ],
+)
+def test_a_sandbox_somebody_started_wants_its_own_key(cli, folder, env, why):
+    """Not an account's, and not `service: sandbox`, which is what was asked for."""
+    write(folder, row("one"))
+    answer = cli("run", "c.yaml", "--base-url", "http://127.0.0.1:9", env=env)
+    assert answer.returncode == 4
+    assert f"{why} The sandbox at http://127.0.0.1:9 was not started by this run" in answer.stderr
+    assert "that `manifest-runner sandbox` printed" in answer.stderr
+    assert "leave --base-url out" in answer.stderr
+    assert "without an account" not in answer.stderr
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+@pytest.mark.parametrize(
+    ("head", "options", "who", "says"),
+    [
+        ("", (), "kling", "which is paid; --service sandbox is local and free."),
+        ("", ("--service", "sandbox"), "sandbox", "which is local and free."),
+        ("service: sandbox\n", (), "sandbox", "which is local and free."),
+    ],
+)
+def test_the_service_that_is_meant_is_named(cli, folder, command, head, options, who, says):
+    write(folder, row("one"), head=head)
+    answer = cli(command, "c.yaml", *options)
+    (line,) = [line for line in answer.stdout.splitlines() if line.startswith("The service: ")]
+    assert line.startswith(f"The service: {who}")
+    assert line.endswith(f", {says}")
+
+
+def test_the_events_and_the_report_are_not_mixed(cli, folder):
+    write(folder, row("one"))
+    answer = cli("run", "c.yaml", "--log-json", "-", "--json")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "Both --log-json - and --json write to standard output." in answer.stderr
+    assert not (folder / ".manifest-runner").exists(), "nothing was begun"
+
+
+def test_an_address_of_ones_own_is_not_called_paid_for_sure(cli, folder):
+    write(folder, row("one"), head="")
+    said = cli("plan", "c.yaml", "--base-url", "http://127.0.0.1:9").stdout
+    assert "The service: kling:127.0.0.1, an address of your own: what it makes may be paid." in said

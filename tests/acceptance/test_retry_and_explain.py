@@ -94,11 +94,12 @@ def test_a_jobs_story_from_first_to_last(cli, folder):
 
 def test_a_job_that_nobody_knows(cli, folder):
     write(folder, one="")
-    assert cli("explain", "c.yaml", "one").returncode == 4  # there is no ledger yet
+    assert cli("explain", "c.yaml", "one").returncode == 2  # there is no ledger yet
     cli("run", "c.yaml")
     answer = cli("explain", "c.yaml", "two")
     assert answer.returncode == 2
     assert "no job 'two'" in answer.stderr
+    assert "`manifest-runner plan --all`" in answer.stderr
 
 
 def test_an_edited_refused_row_is_for_run_and_not_for_retry(cli, folder):

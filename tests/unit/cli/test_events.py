@@ -11,7 +11,7 @@ from typing import TextIO
 
 import pytest
 
-from manifest_runner.cli.events import events_out
+from manifest_runner.cli.events import events_out, refuse_two_on_standard_output
 from manifest_runner.errors import UsageError
 
 EVENT = '{"v":1,"event":"run_started"}'
@@ -146,3 +146,13 @@ def test_standard_output_and_nothing() -> None:
         assert out is sys.stdout
     with events_out(None, manifest=Path("m"), ledger=Path("l")) as out:
         assert out is None
+
+
+def test_two_do_not_write_to_standard_output() -> None:
+    with pytest.raises(UsageError, match=r"Both --log-json - and --json .* Give --log-json a file"):
+        refuse_two_on_standard_output("-", as_json=True)
+
+
+@pytest.mark.parametrize(("log_json", "as_json"), [("-", False), ("events.jsonl", True), (None, True)])
+def test_one_alone_may(log_json: str | None, as_json: bool) -> None:
+    refuse_two_on_standard_output(log_json, as_json=as_json)

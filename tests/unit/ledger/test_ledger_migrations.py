@@ -314,7 +314,19 @@ def test_reading_where_no_ledger_is(tmp_path):
     ):
         pass
     assert "--ledger" in caught.value.mend
+    assert caught.value.exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("opening", ["writing", "reading"])
+def test_another_file_named_as_the_ledger_is_left_alone(tmp_path, opening):
+    sheet = tmp_path / "u.csv"
+    sheet.write_text("external_task_id,image\n" * 40)
+    before = sheet.read_bytes()
+    with pytest.raises(LedgerError) as caught:
+        open_either(sheet, opening)
+    assert caught.value.mend.startswith("It is no ledger: name another file with --ledger.")
+    assert sheet.read_bytes() == before
 
 
 def test_a_folder_in_the_ledgers_place(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,7 +18,8 @@ SMALL = "image smaller than 300 px"
 
 def job(number: int, **fields: object) -> Job:
     given = {"image": f"{number}.png", "sound_file": f"{number}.mp3", "output": f"{number}.mp4", **fields}
-    return Job(external_task_id=f"j{number}", location=Location(file="rows.csv", line=number + 2), **given)  # type: ignore[arg-type]
+    place = Location(file="rows.csv", line=number + 2, json_path=f"$.jobs[{number}]")
+    return Job(external_task_id=f"j{number}", location=place, **given)  # type: ignore[arg-type]
 
 
 def problem(number: int, column: str = "image", kind: str = SMALL, what: str = "is small.") -> Problem:
@@ -60,6 +62,20 @@ def test_a_field_of_a_yaml_file_is_named_by_its_path(tmp_path):
         write_problems([Problem(location=place, what="x", job="j0", kind="k")], [job(0)], tmp_path)
     )
     assert row["columns"] == "image"
+
+
+def test_rows_that_are_no_jobs_stand_among_the_others(tmp_path):
+    """Also two of one id: the first of them may be sound."""
+    found = [problem(2, "mode", kind="", what="is no mode."), problem(4, kind=""), problem(2, kind="")]
+    found[0] = replace(found[0], job=None)
+    cells = replace(found[1], location=Location(file="rows.csv", line=9, column="prompt"), job=None)
+    rows = rows_of(write_problems([cells, *found], [job(1), job(4)], tmp_path))
+    assert [(row["line"], row["external_task_id"], row["columns"]) for row in rows] == [
+        ("4", "j2", "mode, image"),
+        ("6", "j4", "image"),
+        ("9", "", "prompt"),
+    ]
+    assert [row["image"] for row in rows] == ["", "4.png", ""]
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
@@ -135,11 +151,11 @@ def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path):
 
 
 def test_many_problems_of_few_kinds_are_counted_first():
-    found = [problem(number) for number in range(412)]
+    found = [problem(number, what=f"is {number} px wide.") for number in range(412)]
     found += [problem(number, "sound_file", "recording longer than 300 s") for number in range(3)]
     lines = str(ManifestError(found)).splitlines()
     assert lines[:3] == [
-        "Many problems in the manifest.",
+        "415 problems in the manifest, in 412 rows.",
         "  412 rows: image smaller than 300 px (the first: rows.csv:2 (column image))",
         "  3 rows: recording longer than 300 s (the first: rows.csv:2 (column sound_file))",
     ]
@@ -147,7 +163,23 @@ def test_many_problems_of_few_kinds_are_counted_first():
     assert lines[-1] == "... and 395 more."
 
 
+def test_alike_ones_are_one_line_with_their_places():
+    found = [problem(number, kind="") for number in (1, 2, *range(5, 119))]
+    found += [problem(3, "sound_file", kind="", what="is a video.")]
+    assert str(ManifestError(found)).splitlines() == [
+        "117 problems in the manifest, in 117 rows.",
+        "rows.csv, lines 3-4, 7-120 (column image): is small. Use a larger one.",
+        "rows.csv:5 (column sound_file): is a video. Use a larger one.",
+    ]
+
+
+def test_two_alike_keep_their_places():
+    assert len(str(ManifestError([problem(1, kind=""), problem(2, kind="")])).splitlines()) == 3
+
+
 def test_few_problems_are_told_one_by_one():
-    lines = str(ManifestError([problem(number) for number in range(3)])).splitlines()
+    lines = str(
+        ManifestError([problem(number, what=f"{number} is small.") for number in range(3)])
+    ).splitlines()
     assert len(lines) == 4
     assert "is small. Use a larger one." in lines[1]

@@ -155,6 +155,46 @@ def test_every_outcome_adds_up_and_fits_the_schema(book, tmp_path):
     assert "lost" in summary
 
 
+def test_what_was_deducted_stands_beside_the_estimate_of_the_same_videos(book, tmp_path):
+    """Each was estimated at 2: neither rows that were not sent, nor failures, nor unknown costs are compared."""
+    with open_ledger(book.path, account="sandbox") as ledger:
+        for key, to, units in (
+            ("one", JobState.DONE, "1.9"),
+            ("two", JobState.EXPIRED, "2"),
+            ("silent", JobState.DONE, None),
+            ("failed", JobState.FAILED, "0"),
+            ("refused", JobState.REJECTED, None),
+            ("running", JobState.RUNNING, None),
+            ("waiting", JobState.PENDING, None),
+        ):
+            book.add(ledger, key, to, units=units)
+    _, _, summary = book.report(tmp_path / "out")
+    assert "Units deducted: 3.9 (the estimate for the 2 videos made: 4)." in summary
+
+
+def test_units_that_are_held_back_are_told_with_their_jobs(book, tmp_path):
+    with open_ledger(book.path, account="sandbox") as ledger:
+        book.add(ledger, "done", JobState.DONE, units="2")
+        _, _, summary = book.report(tmp_path / "out")
+        assert "Held back" not in summary
+        book.add(ledger, "silent", JobState.DONE, units=None)  # nothing more will be heard of it
+        book.add(ledger, "refused", JobState.REJECTED)
+        for number in range(4):
+            book.add(ledger, f"r{number}", JobState.RUNNING)
+        book.add(ledger, "lost", JobState.RUNNING)
+        ledger.write_now(
+            lambda connection: connection.execute(
+                "UPDATE jobs SET state = 'pending' WHERE external_task_id = 'lost'"
+            )
+        )
+    _, _, summary = book.report(tmp_path / "out")
+    held = next(line for line in summary.splitlines() if line.startswith("Held back"))
+    assert "10 units for 5 jobs" in held
+    assert held.count(", ") >= 2
+    assert "and 2 more)" in held
+    assert "next `run` asks" in held
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", " =", "＝"])
 def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(book, tmp_path, start):
     text = f"{start}HYPERLINK(1)"

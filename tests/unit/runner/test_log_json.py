@@ -7,6 +7,7 @@ import io
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -23,7 +24,7 @@ from manifest_runner.ledger.limits import limit_changed
 from manifest_runner.ledger.standing import CHUNK
 from manifest_runner.runner import log_json
 from manifest_runner.runner.budget import Budget
-from manifest_runner.runner.gauges import Gauges
+from manifest_runner.runner.gauges import Arrivals, Gauges
 from manifest_runner.runner.log_json import JsonLog
 from manifest_runner.runner.meter import Meter
 
@@ -105,10 +106,36 @@ async def test_a_run_is_told_from_its_beginning_to_its_end(doings):
     assert events[3]["limit"] == 1
     started, ended = events[0], events[-1]
     assert (started["campaign"], started["service"], started["by_state"]) == ("c", "sandbox", {"pending": 2})
-    assert (started["units"]["expected"], started["units"]["budget"]) == ("8", "9")
+    assert started["units"] == {"spent": "0", "held": "0", "budget": "9", "expected": "8"}
     assert (ended["exit_code"], ended["reason"]) == (3, "jobs_not_done")
     assert ended["by_state"] == {"done": 1, "rejected": 1}
     assert ended["video_seconds"] == "10.5"
+    assert ended.keys().isdisjoint({"seconds_left", "slots"}), "nothing is left to wait for"
+    assert started.keys() == {"v", "event", "at", "campaign", "service", "jobs", "by_state", "units"}
+
+
+@pytest.mark.parametrize(
+    ("gauges", "units", "callbacks"),
+    [
+        (Gauges(), {"budget": "9", "to_spend": "8"}, None),
+        (
+            Gauges(
+                budget=Budget(Decimal(9), Decimal(2)), arrivals=Arrivals(taken=3, refused=Counter(a=1, b=1))
+            ),
+            {"spent": "2", "held": "0", "budget": "9", "expected": "10"},
+            {"taken": 3, "refused": 2},
+        ),
+    ],
+    ids=["before it has a budget to ask", "while it listens"],
+)
+def test_no_field_is_told_that_nothing_is_known_of(doings, gauges, units, callbacks):
+    doings.enrol("a")
+    out = io.StringIO()
+    meter = Meter(doings.ledger, "c", gauges, expected_units=Decimal(8), budget=Decimal(9))
+    JsonLog(meter, out).finish(0)
+    started, ended = events_in(out.getvalue())
+    assert started["units"] == ended["units"] == units
+    assert ended["callbacks"] == callbacks
 
 
 async def test_nothing_secret_is_in_it(doings):

@@ -45,6 +45,8 @@ def figures(**changed: object) -> Figures:
         "seconds_expected": None,
         "bytes_received": 45_100_000,
         "service_calls": 9,
+        "callbacks_taken": None,
+        "callbacks_refused": None,
         "seconds_left": 125.0,
     }
     return Figures(**{**given, **changed})  # type: ignore[arg-type]
@@ -52,8 +54,8 @@ def figures(**changed: object) -> Figures:
 
 def test_a_line_has_all_that_is_asked_of_it():
     assert progress_line(figures()) == (
-        "312 of 1000 jobs done; 5 at the service, 3 to fetch; slots 5 of 5; 124.5 of 500 units, 20 held back; "
-        "1203 s of video, 45.1 MB; about 2 min left"
+        "312 of 1,000 jobs done; 5 at the service, 3 to fetch; slots 5 of 5; 124.5 of 500 units, 20 held back; "
+        "1,203 s of video, 45.1 MB; about 2 min left"
     )
 
 
@@ -69,7 +71,7 @@ def test_failures_and_a_lower_limit_are_said():
     line = progress_line(figures(by_state=states, slots_limit=3, seconds_expected=Decimal(2000)))
     assert "2 of 4 jobs done; 2 not made" in line
     assert "slots 5 of 3 (5 allowed)" in line
-    assert "1203 of about 2000 s of video" in line
+    assert "1,203 of about 2,000 s of video" in line
 
 
 def test_without_a_budget_units_are_held_against_what_is_expected():
@@ -167,7 +169,7 @@ async def test_on_a_terminal_there_are_bars_that_fit(doings, monkeypatch, termin
     resize(*size)
     doings.enrol("a", "b")
     text = await shown(doings, Shown(out, seen), monkeypatch, "Jobs 1/2")
-    assert "0 of about 8 units" in text
+    assert re.search(r"Units \|.*\| 0 of about 8 units", text)
     assert "0 at the service, 0 to fetch" in text
     plain = re.sub(r"\x1b\[[A-Z]", "", text)
     assert max(map(len, re.split(r"[\r\n]", plain))) <= size[0]

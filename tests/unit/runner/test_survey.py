@@ -305,3 +305,17 @@ def test_memory_is_a_few_bytes_a_row(desk):
     held(500)  # what is made once
     few, many = held(1_000), held(6_000)
     assert (many - few) / 5_000 < 100
+
+
+def test_the_first_of_each_action_and_how_many_more(desk):
+    done = desk.jobs("a", "b", "c")
+    desk.enrol(done)
+    for job in done:
+        desk.fetch(job)
+    jobs = [*(replace(job, prompt="else") for job in done), *desk.jobs("s", "t", "u", "v")]
+    heads = [
+        (action, [step.external_task_id for step in first], more)
+        for action, first, more in desk.plan(jobs).heads(2)
+    ]
+    assert heads == [(Action.SEND, ["s", "t"], 2), (Action.HOLD, ["a", "b"], 1)]
+    assert list(desk.plan(done).heads(2)) == [], "what is done is only counted"

@@ -43,7 +43,7 @@ class Sheet(Desk):
             for plan in (quick, slow)
         ]
         assert told[0] == told[1]
-        assert (quick.counts, quick.withdraws) == (slow.counts, slow.withdraws)
+        assert (quick.counts, quick.withdraws, quick.gone) == (slow.counts, slow.withdraws, slow.gone)
         return told[0], quick
 
 

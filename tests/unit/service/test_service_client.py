@@ -492,6 +492,13 @@ async def test_a_closed_port_proves_that_nothing_was_sent() -> None:
     assert "no connection could be made" in str(fault)
 
 
+async def test_a_host_that_is_none_is_told_without_numbers() -> None:
+    fault = await fault_at("https://no.such.host.invalid")
+    assert fault.phase is RequestPhase.NOT_SENT
+    assert "no connection could be made (" in str(fault)
+    assert "Errno" not in str(fault)
+
+
 async def test_a_failed_tls_handshake_proves_that_nothing_was_sent() -> None:
     async with StandIn(drop) as server:
         fault = await fault_at(f"https://127.0.0.1:{server.port}")

@@ -231,7 +231,7 @@ def test_quieting_twice_changes_nothing(http_loggers) -> None:
     [
         (httpx.ConnectTimeout(""), "no connection came about in time", NOT_SENT),
         (httpx.PoolTimeout(""), "no connection was free in time", NOT_SENT),
-        (httpx.ConnectError("[Errno -2] Name not known"), r"\(\[Errno -2\] Name not known\)", NOT_SENT),
+        (httpx.ConnectError("[Errno -2] Name not known"), r"\(Name not known\)", NOT_SENT),
         (httpx.ConnectError(""), r"no connection could be made\.", NOT_SENT),
         (httpx.ProxyError("407 hush"), r"the proxy refused to connect\.", NOT_SENT),
         (httpx.ReadTimeout(""), "no answer came in time", MAYBE_SENT),
