@@ -223,7 +223,7 @@ def job_of(content: dict[str, Any], row: Row) -> Job:
         fit=_fit(fit) if fit else _USUAL_FIT,
         captions=_captions(content),
         mouth=Box(*map(int, content["preview"]["mouth"])) if content.get("preview") else None,
-        priority=content.get("priority", 0),
+        priority=int(content.get("priority", 0)),
         tags=tuple(content.get("tags", ())),
         vars=MappingProxyType(content.get("vars", {})),
         location=row.source.where_row(row.number),

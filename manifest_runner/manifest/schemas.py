@@ -171,9 +171,17 @@ def _document(name: str) -> dict[str, Any]:
 
 @cache
 def _validator(name: RuleName) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import, and seldom needed
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - slow to import, and seldom needed
 
-    return Draft202012Validator(_rules(name))
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: _is_whole(value))
+    kind: type[Draft202012Validator] = validators.extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    return kind(_rules(name))
+
+
+def _is_whole(value: object) -> bool:
+    """As JSON Schema has it, 1.0 is one too."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole or (isinstance(value, Decimal) and value == value.to_integral_value())
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from manifest_runner.errors import ManifestError
@@ -106,6 +106,7 @@ FIELDS = list(rule_of(())["properties"])
 
 @pytest.mark.parametrize("name", ["row", "job"])
 @MANY
+@example(base={}, changed={"priority": Decimal("1.0")})
 @given(
     base=st.sampled_from([{}, JOB, {"image": "a", "speech": SPEECH}]),
     changed=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=4),
