@@ -22,7 +22,7 @@ from manifest_runner.media.fit.image import FittedImage, fit_image
 from manifest_runner.media.fit.recipes import AudioRecipe, Fitted, ImageRecipe
 from manifest_runner.media.limits import AUDIO_MAX_BYTES, IMAGE_MAX_BYTES
 from manifest_runner.media.opening import opened, sha256_of
-from manifest_runner.media.probe.look import file_key
+from manifest_runner.media.probe.look import file_state
 from manifest_runner.media.source import Base64Source, FileSource, UrlSource, megabytes, parse_reference
 from manifest_runner.models import Box
 
@@ -102,10 +102,10 @@ class Encoder:
                 raise MediaError(f"{source.label} has more than {megabytes(most)}.", mend="Make it smaller.")
             return _Plain(data, hashlib.sha256(data).hexdigest())
 
-        key = file_key(source, self._folder)
+        key = file_state(source, self._folder)
 
         def unchanged() -> bool:
-            return key == file_key(source, self._folder)
+            return key == file_state(source, self._folder)
 
         found = read() if key is None else memory.once(key, read, lasting=unchanged)
         _refuse_another(source, facts, found.sha256)
@@ -132,13 +132,13 @@ class Encoder:
         return memory.once((sha256, recipe), make)
 
     def _hash_of(self, source: FileSource | Base64Source) -> str:
-        key = file_key(source, self._folder)
+        key = file_state(source, self._folder)
         known = self._hashes.get(key) if key else None
         if known is not None:
             return known
         with opened(source, self._folder) as file:
             sha256 = sha256_of(file, label=source.label)
-        if key and key == file_key(source, self._folder):  # it stayed as it was meanwhile
+        if key and key == file_state(source, self._folder):  # it stayed as it was meanwhile
             self._hashes.put(key, sha256)
         return sha256
 

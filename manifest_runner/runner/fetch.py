@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from manifest_runner.errors import FetchError, MediaError, NeedsPerson, ServiceError
-from manifest_runner.ledger import AttemptRecord, JobRecord, Ledger, queries, results
+from manifest_runner.ledger import AttemptRecord, Ledger, queries, results
 from manifest_runner.media import VideoFacts, probe_video
 from manifest_runner.models import JobState, ServiceStatus, watermark_output
 from manifest_runner.runner.landing import place_for, settle
@@ -75,7 +75,7 @@ class Fetcher:
         can't take it, LedgerError.
         """
         job = self._job(attempt)
-        errand = _Errand(output, job.watermark, task)
+        errand = _Errand(output, bool(job.watermark), task)
         gone, last = 0, FetchError("The video could not be fetched.")
         for tries in range(TRIES):
             if tries:
@@ -100,14 +100,15 @@ class Fetcher:
             return
         raise last
 
-    def _has_nothing(self, job: JobRecord) -> bool:
+    def _has_nothing(self, job: queries.Brief) -> bool:
         """Whether the video is not here either."""
-        if job.state is JobState.DONE:
+        if job.state == JobState.DONE:
             return job.file is None or not (self._folder / job.file).is_file()
-        return job.state is JobState.RENDERED
+        return job.state == JobState.RENDERED
 
-    def _job(self, attempt: AttemptRecord) -> JobRecord:
-        job = self._ledger.read(queries.job, attempt.external_task_id)
+    def _job(self, attempt: AttemptRecord) -> queries.Brief:
+        key = attempt.external_task_id
+        job = self._ledger.read(queries.briefs, [key]).get(key)
         if job is None:
             raise ValueError(f"attempt {attempt.attempt_id} has no job in the ledger")
         return job
@@ -149,8 +150,7 @@ class Fetcher:
 
     async def _land(self, url: str, output: str) -> _Landed:
         """One file: to a `.part` beside its final name, checked whole, synced to disk, renamed in one step."""
-        final = await asyncio.to_thread(place_for, self._folder, output)
-        part = final.with_name(f".{final.name}.part")
+        final, part = await asyncio.to_thread(_cleared, self._folder, output)
         try:
             await self._stream(url, part)
             facts, sha256 = await asyncio.to_thread(_checked_and_settled, part, final)
@@ -173,8 +173,7 @@ class Fetcher:
                         raise FetchError("the service sent the rest of another file.")
                     have = have if stream.resumed else 0
                     etag, total = stream.etag, stream.total_bytes
-                    if not have:
-                        # What lies there is an earlier run's rest, or a link that would lead the bytes elsewhere.
+                    if resumed and not have:
                         await asyncio.to_thread(part.unlink, missing_ok=True)
                     with part.open("r+b" if have else "xb") as file:
                         file.seek(have)
@@ -191,6 +190,15 @@ class Fetcher:
                 if hopeless or not etag or etag.startswith("W/") or idle > 1:
                     raise
             await asyncio.sleep(FIRST_WAIT * idle)
+
+
+def _cleared(folder: Path, output: str) -> tuple[Path, Path]:
+    """Where a video is to lie, and where it grows meanwhile."""
+    final = place_for(folder, output)
+    part = final.with_name(f".{final.name}.part")
+    # What lies there is an earlier run's rest, or a link that would lead the bytes elsewhere.
+    part.unlink(missing_ok=True)
+    return final, part
 
 
 def _checked_and_settled(part: Path, final: Path) -> tuple[VideoFacts, str]:

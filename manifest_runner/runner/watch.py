@@ -56,6 +56,7 @@ class Watcher:
         self._listed_at = 0.0  # event loop's clock
         self._list_tried_at = 0.0  # the same, of the last that was asked for, answered or not
         self._looked_at = 0.0
+        self._rest_until = 0.0
         self._times = RenderTimes()
         self._stretch = Stretch()
         self._patience = Patience(stop, usual=pace.longest)
@@ -135,7 +136,7 @@ class Watcher:
 
     def _due_at(self) -> float:
         """When to look next; for the census's sake also where nothing is watched, or much was sent since."""
-        due = self._looked_at + self._interval() if self._roster else inf
+        due = max(self._looked_at + self._interval(), self._rest_until) if self._roster else inf
         if self._keep_up():
             unlisted = self._roster.count - self._roster.listed_up_to
             stale = self._listed_at + (0.0 if unlisted >= MOST_UNLISTED else LONGEST_STRETCHED)
@@ -153,10 +154,12 @@ class Watcher:
         loop = asyncio.get_running_loop()
         while True:
             await self._until_due()
-            self._looked_at = loop.time()
+            self._looked_at = began = loop.time()
             try:
                 await self._look()
                 self._patience.answered()
+                took = loop.time() - began
+                self._rest_until = loop.time() + min(took * self._pace.rest, self._pace.longest)
             except ServiceError as error:
                 wait = self._patience.wait_after(error)
                 if wait is None:

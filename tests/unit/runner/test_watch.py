@@ -117,6 +117,25 @@ async def test_one_list_call_watches_all_tasks(desk):
     assert desk.server.lists[0].target == f"{API}?pageNum=1&pageSize=30"
 
 
+async def test_a_look_that_takes_long_is_followed_by_a_rest(desk, monkeypatch):
+    clock, real, begun, over = asyncio.get_running_loop().time, desk.client.list_tasks, [], []
+
+    async def slow(**which):
+        begun.append(clock())
+        await asyncio.sleep(0.03)
+        page = await real(**which)
+        over.append(clock())
+        return page
+
+    monkeypatch.setattr(desk.client, "list_tasks", slow)
+    desk.server.put(TASK, "processing")
+    desk.watch(TASK, pace=Pace(shortest=0.005, longest=1.0, rest=4.0))
+    await desk.looks(3)
+    rests = [later - before for before, later in zip(over, begun[1:], strict=False)]
+    assert len(rests) >= 2
+    assert min(rests) >= 4 * 0.03
+
+
 async def test_a_task_is_waited_for_until_it_ends(desk):
     desk.server.put(TASK, "submitted")
     (wait,) = desk.watch(TASK)
