@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from manifest_runner.cli.asking import ask_first, cost_range
+from manifest_runner.cli.callbacks import Callbacks
 from manifest_runner.cli.campaign import (
     Campaign,
     advance,
@@ -20,7 +21,7 @@ from manifest_runner.cli.events import (
     events_out,
     refuse_two_on_standard_output,
 )
-from manifest_runner.cli.listening import Callbacks, callbacks_of
+from manifest_runner.cli.listening import callbacks_of
 from manifest_runner.cli.noticing import Noticed, warning_lines
 from manifest_runner.cli.problems import problems_kept
 from manifest_runner.cli.renaming import renaming_lines

@@ -7,20 +7,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import click
 
+from manifest_runner.cli.callbacks import NO_CALLBACKS, Callbacks
+from manifest_runner.cli.service import is_elsewhere
 from manifest_runner.errors import UsageError
 from manifest_runner.models import Manifest, ServiceName, printable
 
 if TYPE_CHECKING:
     from manifest_runner.runner.doorway import Address
     from manifest_runner.runner.gauges import Arrivals
+    from manifest_runner.runner.options import Listen
     from manifest_runner.service.callbacks import Signatures
 
 SECRET = "KLING_WEBHOOK_SECRET"  # noqa: S105 - a variable's name
@@ -31,7 +32,6 @@ _ADDRESS = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):)?(?P<port
 _UNFIT = re.compile(r"[^\x21-\x7e]|[\\<>\"^`{|}]")
 
 F = TypeVar("F", bound=Callable[..., Any])
-Listen = Callable[[Callable[[str], None]], AbstractAsyncContextManager[None]]
 
 
 class AddressText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.5
@@ -71,29 +71,6 @@ def listening_options(command: F) -> F:
     ):
         command = decorate(command)
     return command
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Callbacks:
-    """`url` and `listen` are for RunOptions; `notes` for the person; the rest is for a sandbox that the run starts."""
-
-    url: str | None = None
-    listen: Listen | None = None
-    notes: tuple[str, ...] = ()
-    receiver: tuple[str, int] | None = None  # host and port
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    address: Address | None = None  # to listen on
-    arrivals: Arrivals | None = None  # counted while there is listening
-
-    def prove_free(self) -> None:
-        """Raises UsageError when nothing can be received there: before anything is said or sent."""
-        from manifest_runner.runner.doorway import prove_free
-
-        if self.address is not None:
-            prove_free(self.address)
-
-
-NO_CALLBACKS = Callbacks()
 
 
 def callbacks_of(
@@ -248,8 +225,6 @@ def _notes(listen: Address | None, signatures: Signatures | None) -> tuple[str, 
 
 
 def _service_is_here(manifest: Manifest, base_url: str | None, variables: Mapping[str, str]) -> bool:
-    from manifest_runner.cli.service import is_elsewhere
-
     sandbox = manifest.service.name is ServiceName.SANDBOX
     return sandbox or not is_elsewhere(manifest, base_url, dict(variables))
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from manifest_runner.cli.callbacks import NO_CALLBACKS, Callbacks
 from manifest_runner.cli.campaign import Campaign
-from manifest_runner.cli.listening import NO_CALLBACKS, Callbacks
 from manifest_runner.errors import CredentialsError, UsageError
 from manifest_runner.models import Manifest, ServiceName
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
+from manifest_runner.cli.callbacks import NO_CALLBACKS, Callbacks
 from manifest_runner.cli.listening import (
-    NO_CALLBACKS,
     AddressText,
-    Callbacks,
     Refusals,
     callbacks_of,
     checked_callback_url,
