@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FOR_TESTS := $(VENV)/.installed-for-tests
-# As many as there are cores: some tests need the processes that they start to be quick.
+# No more than there are cores: some tests need the processes that they start to be quick.
 TEST_WORKERS ?= 2
 PYTEST := -m pytest -n $(TEST_WORKERS) --dist worksteal
 # Tests start many processes, which compile the source tree anew each time when nothing is kept.

@@ -245,7 +245,7 @@ async def _with_progress(
 
 
 def _to_do(plan: Plan) -> dict[str, int]:
-    """How much of what the run does something about, in its order."""
+    """How much of what the run does something about."""
     from manifest_runner.runner.decide import UNDER_WAY, Action
 
     doing = (*UNDER_WAY, Action.SEND)

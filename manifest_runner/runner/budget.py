@@ -7,7 +7,7 @@ service deducted. A deduction that the service does not report keeps its reserva
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from decimal import Decimal
 
 from manifest_runner.errors import BudgetReached
@@ -36,6 +36,7 @@ class Budget:
         self._dormant = set(dormant)
         self._closed = False
         self._changed = asyncio.Event()
+        self.when_settled: Callable[[], object] = lambda: None  # called when units may have come free
 
     @property
     def committed(self) -> Units:
@@ -96,6 +97,7 @@ class Budget:
         reserved = self._reserved.pop(external_task_id, Decimal(0))
         self._spent += reserved if deducted is None else deducted
         self._changed.set()
+        self.when_settled()
 
     def give_up(self, external_task_id: str, *, may_be_owed: bool) -> None:
         """Nothing becomes of it in this run. `may_be_owed`: an earlier call may yet turn out to have arrived."""

@@ -63,7 +63,6 @@ class Conductor:
         budget: Budget,
         shelter: Shelter,
         stop: Stop,
-        ahead: Ahead | None = None,
     ) -> None:
         self._ledger = ledger
         self._identities = identities
@@ -76,7 +75,7 @@ class Conductor:
         self._shelter = shelter
         self._stop = stop
         stop.when_no_more = budget.close
-        self._ahead = ahead or Ahead()
+        self._ahead = Ahead()
         self._line = Line(budget, slots)
         self._guard = Guard(ledger, stop)
         self._sender = Sender(
@@ -133,7 +132,7 @@ class Conductor:
             if not self._stop.may_send():
                 break
             await self._guard.run(step, self._take_up, step)
-        census.cancel()  # nobody asks it any more
+        census.cancel()  # no further job is taken up
 
     async def _take_up(self, step: Step) -> None:
         """Make the job ready, once there is memory for it, and send it in its turn."""
@@ -271,12 +270,12 @@ class Conductor:
     async def _wind_up(self, watching: asyncio.Task[None]) -> None:
         """Cancel what waits; let paid calls that are under way be answered and recorded."""
         self._slots.close()
-        self._line.close()
         self._preparer.close()
         everything = [*self._sending.cancel(), *self._fetching.cancel(), watching]
         watching.cancel()
         await self._shelter.finish()
         await asyncio.gather(*everything, return_exceptions=True)
+        self._line.close()
 
 
 def ending_of(attempt: AttemptRecord, task: Task) -> writes.Ending:

@@ -19,7 +19,7 @@ from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.slots import Slots
 from manifest_runner.runner.step import Step
 
-PATIENCE = 10.0  # seconds that a slot waits, at most, for a job of a higher priority that is not ready
+PATIENCE = 10.0  # seconds that a free slot waits, at most, for a job of a higher priority that is not ready
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +31,6 @@ class Place:
     priority: int
     units: Units
     turn: asyncio.Future[None] | None = None  # waited for since it is ready
-    ready_at: float = 0.0  # event loop's clock
     first: asyncio.Future[None] | None = None  # waited for while it is made ready
 
 
@@ -44,7 +43,9 @@ class Line:
         self._numbers = count()
         self._places: dict[int, Place] = {}  # in their order
         self._has_turn: Place | None = None
+        self._kept_since: float | None = None  # event loop's clock: a free slot is kept for a higher priority
         self._later: asyncio.TimerHandle | None = None
+        slots.when_free = budget.when_settled = self._move_on
 
     @contextmanager
     def join(self, step: Step) -> Iterator[Place]:
@@ -77,8 +78,7 @@ class Line:
     @asynccontextmanager
     async def turn(self, place: Place, units: Units) -> AsyncIterator[None]:
         """The job is ready, and may need so many units: wait for its turn, and be out of the line after it."""
-        place.units, place.ready_at = units, asyncio.get_running_loop().time()
-        place.turn = asyncio.get_running_loop().create_future()
+        place.units, place.turn = units, asyncio.get_running_loop().create_future()
         try:
             self._move_on()
             await place.turn
@@ -108,7 +108,7 @@ class Line:
             return
         ready = next((place for place in self._places.values() if place.turn is not None), None)
         if ready is not None and ready.turn is not None and self._may_go(ready):
-            self._has_turn = ready
+            self._has_turn, self._kept_since = ready, None
             if not ready.turn.done():
                 ready.turn.set_result(None)
 
@@ -120,14 +120,21 @@ class Line:
         if not self._budget.fits(ready.key, ready.units + self._may_be_needed(overtaken)):
             return False
         higher = sum(place.priority > ready.priority for place in overtaken)
-        if not higher or self._slots.free > higher:
-            return True
+        return not higher or self._slots.free > higher or self._slot_has_waited()
+
+    def _slot_has_waited(self) -> bool:
+        """Whether a slot has been kept free for as long as there is patience. From now on, where there is one."""
+        if not self._slots.free:
+            self._kept_since = None
+            return False
         loop = asyncio.get_running_loop()
-        if loop.time() >= ready.ready_at + PATIENCE:
+        if self._kept_since is None:
+            self._kept_since = loop.time()
+        until = self._kept_since + PATIENCE
+        if loop.time() >= until:
             return True
-        if self._later is not None:
-            self._later.cancel()
-        self._later = loop.call_at(ready.ready_at + PATIENCE, self._move_on)
+        self.close()
+        self._later = loop.call_at(until, self._move_on)
         return False
 
     def _ahead_of(self, place: Place) -> list[Place]:

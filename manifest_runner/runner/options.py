@@ -25,7 +25,6 @@ class RunOptions:
     task_timeout: float = 3600.0  # seconds a task may take before the run no longer waits for it
     rates: Rates = DEFAULT_RATES
     same_account: bool = False  # a person says that a key which is new to the ledger is of the same account
-    received: Callable[[int], None] | None = None  # called with the size of each downloaded chunk
     gauges: Gauges = field(default_factory=Gauges)  # what the run shows of itself
     callback_url: str | None = None  # for jobs that name none of their own
     listen: Listen | None = None  # within it, callbacks are received

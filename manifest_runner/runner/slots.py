@@ -85,6 +85,7 @@ class Slots:
         self._taught: int | None = None  # the limit that the last refusal left
         self._same_again = 0  # refusals of one and the same step upward
         self._told = told
+        self.when_free: Callable[[], object] = lambda: None  # called when one may have come free
         self._tickets = itertools.count()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []  # a heap
         self._creep: asyncio.TimerHandle | None = None
@@ -107,7 +108,8 @@ class Slots:
     @property
     def free(self) -> int:
         """How many could be handed out at once."""
-        return max(0, self.limit - self.used) if self._gate is None else 0
+        # Where the account has had no slot at all, one call at a time finds out when it has one again.
+        return max(0, max(1, self.limit) - self.used) if self._gate is None else 0
 
     @property
     def wanted(self) -> bool:
@@ -170,7 +172,7 @@ class Slots:
             raise _lost_error(self._lost)
         if self._creep is None:
             self._schedule_creep()
-        if self._has_room() and not self._waiting:
+        if self.free and not self._waiting:
             self.used += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -185,16 +187,14 @@ class Slots:
                 turn.cancel()  # whoever hands out passes over it
             raise
 
-    def _has_room(self) -> bool:
-        """Where the account has had no slot at all, one call at a time finds out when it has one again."""
-        return self._gate is None and self.used < max(1, self.limit)
-
     def _hand_out(self) -> None:
-        while self._waiting and self._has_room():
+        while self._waiting and self.free:
             _, turn = heapq.heappop(self._waiting)
             if not turn.done():
                 self.used += 1
                 turn.set_result(None)
+        if self.free:
+            self.when_free()
 
     def _give_back(self) -> None:
         self.used -= 1

@@ -97,7 +97,7 @@ def conductor_of(
             client=client,
             open_result=open_result,
             folder=folder,
-            received=options.received or options.gauges.received,
+            received=options.gauges.received,
         ),
         slots=shared.slots,
         budget=shared.budget,

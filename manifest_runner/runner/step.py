@@ -56,8 +56,7 @@ class Step:
     @property
     def may_have_arrived(self) -> bool:
         """Whether an earlier run gave a call up that no refusal has settled: the service is asked before it is sent."""
-        pending = self.record is not None and self.record.state is JobState.PENDING
-        return pending and self.attempt is not None and self.attempt.code is None
+        return self.record is not None and may_have_arrived(self.record)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,9 +133,13 @@ def orphan_of(record: JobRecord, now: datetime) -> Step:
 
 def is_open(record: JobRecord) -> bool:
     """Whether something of it is at the service, or may be: what no refusal has settled may still have arrived."""
+    return may_have_arrived(record) or record.state.in_flight or record.state is JobState.RENDERED
+
+
+def may_have_arrived(record: JobRecord) -> bool:
+    """Whether a call of it was given up that no refusal has settled."""
     attempt = record.attempt
-    late = record.state is JobState.PENDING and attempt is not None and attempt.code is None
-    return late or record.state.in_flight or record.state is JobState.RENDERED
+    return record.state is JobState.PENDING and attempt is not None and attempt.code is None
 
 
 def costs_of(job: Job, facts: JobMedia | None, rates: Rates) -> Estimate:

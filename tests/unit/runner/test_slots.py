@@ -240,3 +240,14 @@ async def test_how_long_the_account_has_refused_counts_from_the_first_refusal_an
     slots.passed()
     assert slots.refused_for == 0
     slots.close()
+
+
+async def test_after_a_refusal_with_nothing_in_flight_one_call_at_a_time_may_try() -> None:
+    slots = Slots(2)
+    slot = await slots.take()
+    slots.too_many(slot)
+    slot.free()
+    assert (slots.limit, slots.free) == (0, 1)
+    await slots.take()
+    assert slots.free == 0
+    slots.close()
