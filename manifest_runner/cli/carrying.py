@@ -221,7 +221,7 @@ def _work(
     except ManifestRunnerError as error:
         return Outcome(stopped=error)
     except KeyboardInterrupt:  # a second Ctrl-C, which waits for no answer any more: the next run asks
-        raise interruption() from None
+        raise interruption(hard=True) from None
 
 
 async def _with_progress(

@@ -37,14 +37,6 @@ def warning_lines(found: Preflight, plan: Plan | None = None) -> list[str]:
     ]
 
 
-def notices(manifest: Manifest) -> list[str]:
-    """What is to be said of a manifest's jobs."""
-    noticed = Noticed(manifest)
-    for _ in noticed.over(manifest.jobs):
-        pass
-    return noticed.lines()
-
-
 class Noticed:
     """Takes note of the jobs while they pass by."""
 

@@ -27,7 +27,8 @@ from manifest_runner.cli.terminal import say
 from manifest_runner.models import units_text
 
 if TYPE_CHECKING:
-    from manifest_runner.runner.plan import Plan, Step
+    from manifest_runner.runner.plan import Plan
+    from manifest_runner.runner.step import Step
 
 LINES_AT_ONCE = 200
 SHOWN = 50  # of each action: no screen holds more, and a sheet may have a hundred thousand rows
@@ -64,6 +65,10 @@ def command(retry: tuple[str, ...], as_json: bool, everything: bool, skip_urls: 
     account = account_of(manifest, options["base_url"], variables)
     noticed = Noticed(manifest)
     with ledger_if_any(campaign.ledger, account) as connection:
+        if connection is not None:
+            connection.execute(
+                "BEGIN"
+            )  # from here on one and the same ledger, whatever a run beside us writes
         with (
             media_on_the_way(
                 manifest, quiet=as_json, remote_service=remote, skip_urls=skip_urls, noticed=noticed

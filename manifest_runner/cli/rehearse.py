@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from manifest_runner.ledger import JobRecord, Ledger
     from manifest_runner.media import Preflight
     from manifest_runner.runner.conduct import Outcome
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.step import Step
 
 WAITS = 86_400.0  # seconds: the sandbox is our own, and a task in it may wait long for its turn
 
@@ -139,7 +139,7 @@ def _play_once(stage: Stage, found: Preflight, ledger: Ledger) -> Outcome:
 def _unusable(jobs: Sequence[Job], problems: Sequence[Problem], records: dict[str, JobRecord]) -> list[Step]:
     """The rows that are not sent because of their media, as steps that do nothing."""
     from manifest_runner.runner.decide import Action
-    from manifest_runner.runner.plan import Step
+    from manifest_runner.runner.step import Step
 
     why: dict[str, list[Problem]] = {}
     for problem in problems:

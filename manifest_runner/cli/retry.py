@@ -16,7 +16,8 @@ from manifest_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from manifest_runner.runner.decide import Retry
-    from manifest_runner.runner.plan import Plan, Step
+    from manifest_runner.runner.plan import Plan
+    from manifest_runner.runner.step import Step
 
 KINDS = ("failed", "rejected", "expired", "changed")
 

@@ -83,6 +83,7 @@ def command(port: int, retention: float, **options: Any) -> int:
         else:
             for name, value in settings.environment.items():
                 click.echo(f"  export {name}={value}")
+        click.echo(f"A run of ours goes to it with: --service sandbox --base-url {base_url}")
 
     serve(settings, ready=ready)
     return 0

@@ -80,7 +80,7 @@ def _manifest_alone(manifest: Manifest, *, as_json: bool) -> int:
         say(json.dumps({**_valid(manifest), "warnings": [], "schema_only": True}, indent=2))
     else:
         say(f"{_is_valid(manifest)}; its media were not looked at.")
-        for line in Noticed(manifest).lines():
+        for line in [*Noticed(manifest).lines(), service_line(manifest)]:
             say(line)
     return 0
 

@@ -19,15 +19,13 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    tries: int
+    tries: int | None  # None: whoever waits has another bound
     first: float  # seconds
     longest: float  # seconds
 
 
 _BOUNDS = {
-    Cause.NO_SLOT: _Bound(
-        240, 1.0, 30.0
-    ),  # some 90 minutes without a single slot: tasks of others take as long
+    Cause.NO_SLOT: _Bound(None, 1.0, 30.0),
     Cause.TOO_FAST: _Bound(30, 1.0, 60.0),
     Cause.NO_CONNECTION: _Bound(6, 0.5, 15.0),
     Cause.TOKEN_RENEWED: _Bound(3, 0.0, 1.0),
@@ -44,7 +42,7 @@ def wait_before_again(
     jitter above half, so that many jobs that were refused together don't come back together.
     """
     bound = _BOUNDS[cause]
-    if times >= bound.tries:
+    if bound.tries is not None and times >= bound.tries:
         return None
     wait = min(bound.longest, bound.first * 2.0 ** min(times - 1, 16))
     jittered = wait * rng.uniform(0.5, 1.0) if times > 1 else wait

@@ -47,12 +47,15 @@ class Budget:
         """What has ended and left no reservation: as the service told it, or its worst case where it did not."""
         return self._spent
 
-    async def reserve(self, external_task_id: str, units: Units) -> None:
-        """Set `units` aside for this job, waiting for room as `room_for` does."""
-        await self.room_for(external_task_id, units)
+    async def reserve(self, external_task_id: str, units: Units, *, told_of: str | None = None) -> None:
+        """Set `units` aside for this job, waiting for room as `room_for` does.
+
+        `told_of`: the job that is told of where there is no room, if what is reserved is not its own video.
+        """
+        await self.room_for(external_task_id, units, told_of=told_of)
         self.hold(external_task_id, units)
 
-    async def room_for(self, external_task_id: str, units: Units) -> None:
+    async def room_for(self, external_task_id: str, units: Units, *, told_of: str | None = None) -> None:
         """Wait while reservations of others may still turn out lower, until `units` fit; they are not set aside.
 
         Raises BudgetReached when nothing is in flight any more and they still don't. Jobs ask in turn: of the dormant
@@ -60,7 +63,7 @@ class Budget:
         """
         while not self.fits(external_task_id, units):
             if self._closed or not self._reserved.keys() - self._dormant - {external_task_id}:
-                raise self._reached(external_task_id, units)
+                raise self._reached(external_task_id, units, told_of or external_task_id)
             self._changed.clear()
             await self._changed.wait()
 
@@ -68,10 +71,10 @@ class Budget:
         """Whether so many are left for this job, beside what is committed to others."""
         return self.limit is None or self._beside(external_task_id) + units <= self.limit
 
-    def _reached(self, external_task_id: str, units: Units) -> BudgetReached:
+    def _reached(self, external_task_id: str, units: Units, told_of: str) -> BudgetReached:
         held = self._beside(external_task_id) - self._spent
         return BudgetReached(
-            f"The budget of {units_text(self.limit or Decimal(0))} units has no room for job {external_task_id}, which "
+            f"The budget of {units_text(self.limit or Decimal(0))} units has no room for job {told_of}, which "
             f"may need {units_text(units)}: {units_text(self._spent)} are spent"
             f"{f', and {units_text(held)} held back for others' if held else ''}.",
             mend="Raise budget_units, or give what matters most a higher priority; then run the same command again.",

@@ -19,11 +19,12 @@ from manifest_runner.runner.guard import Guard
 from manifest_runner.runner.identities import AlreadyThere, Identities
 from manifest_runner.runner.line import Line, Place
 from manifest_runner.runner.pace import Size
-from manifest_runner.runner.plan import Plan, Step
+from manifest_runner.runner.plan import Plan
 from manifest_runner.runner.prepare import Prepared, Preparer, expected_bytes
 from manifest_runner.runner.send import Sender
 from manifest_runner.runner.shelter import Shelter
 from manifest_runner.runner.slots import Slot, Slots
+from manifest_runner.runner.step import Step
 from manifest_runner.runner.stop import Stop, bug_in, unless_stopped
 from manifest_runner.runner.submit import Accepted, SendAgain, Submitter
 from manifest_runner.runner.watch import Watcher
@@ -171,7 +172,8 @@ class Conductor:
     async def _prepare(self, step: Step, place: Place) -> Prepared | None:
         """Ready to send; None when it is not to be sent: what turns out to be there already is gone on with."""
         try:
-            if step.estimate is not None:
+            # What may have arrived is asked for whatever the budget says: to find it costs nothing.
+            if step.estimate is not None and not step.may_have_arrived:
                 await self._line.room_for(place, step.estimate.low)
             prepared = await self._preparer.prepare(step)
         except Exception:

@@ -9,7 +9,8 @@ from manifest_runner.ledger import Ledger, flight, queries
 from manifest_runner.models import JobState, Manifest, Units
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.decide import UNDER_WAY, Action
-from manifest_runner.runner.plan import Plan, Step
+from manifest_runner.runner.plan import Plan
+from manifest_runner.runner.step import Step
 
 
 def budget_of(manifest: Manifest, plan: Plan, ledger: Ledger) -> Budget:

@@ -19,7 +19,6 @@ from manifest_runner.service import AvatarClient, ResultStream, Task, Video, rep
 
 TRIES = 5
 FIRST_WAIT = 1.0  # seconds, doubled after each try
-LOOK_UP_TRIES = 6
 RESUMES = 20  # of one download
 
 
@@ -139,7 +138,7 @@ class Fetcher:
     async def _ask_again(self, attempt: AttemptRecord) -> Task:
         identity = attempt.task_id or attempt.attempt_id
         try:
-            task = await repeat_safely(lambda: self._client.get(identity), limit=LOOK_UP_TRIES)
+            task = await repeat_safely(lambda: self._client.get(identity))
         except ServiceError as error:
             raise FetchError(
                 f"The service could not be asked for the video's address: {error.what}"
@@ -150,7 +149,9 @@ class Fetcher:
 
     async def _land(self, url: str, output: str) -> _Landed:
         """One file: to a `.part` beside its final name, checked whole, synced to disk, renamed in one step."""
-        final, part = await asyncio.to_thread(_cleared, self._folder, output)
+        final, part = _cleared(
+            self._folder, output
+        )  # a few system calls, less than a thread takes to be woken
         try:
             await self._stream(url, part)
             facts, sha256 = await asyncio.to_thread(_checked_and_settled, part, final)

@@ -13,7 +13,7 @@ from manifest_runner.models import JobState, ServiceStatus
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.fetch import Fetcher
 from manifest_runner.runner.guard import Guard
-from manifest_runner.runner.plan import Step
+from manifest_runner.runner.step import Step
 from manifest_runner.service import Task
 
 KEPT = 1000  # results whose tasks are kept at hand; of further ones only the jobs' ids, and the service is asked again

@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 from manifest_runner.media import DEFAULT_RATES, estimate
 from manifest_runner.models import Rates, Units
-from manifest_runner.runner.plan import Plan, Step
+from manifest_runner.runner.plan import Plan
 from manifest_runner.runner.speak import speech_key
+from manifest_runner.runner.step import Step
 
 NOTHING = Decimal(0)
 

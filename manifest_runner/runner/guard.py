@@ -15,7 +15,7 @@ from manifest_runner.errors import (
     ServiceRefused,
 )
 from manifest_runner.ledger import Ledger, queries, writes
-from manifest_runner.runner.plan import Step
+from manifest_runner.runner.step import Step
 from manifest_runner.runner.stop import Stop, bug_in, stops_the_run
 
 MOST_PROBLEMS = 1000  # kept; the ledger has them all

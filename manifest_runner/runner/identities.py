@@ -17,10 +17,9 @@ from manifest_runner.models import JobState, attempt_id, differing
 from manifest_runner.runner.census import Census
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.ours import made_by
-from manifest_runner.runner.plan import Step
+from manifest_runner.runner.step import Step
 from manifest_runner.service import AvatarClient, Task, repeat_safely
 
-LOOK_UP_TRIES = 8  # some two minutes
 HOLDS_FOR = 3.0  # seconds; what was said longer ago is asked once more before anything is paid
 
 
@@ -122,7 +121,7 @@ class Identities:
     async def _look_up(self, identity: str) -> Task | None:
         """Raises ServiceUnreachable when nothing is to be had of the service: every other job would wait in vain."""
         try:
-            return await repeat_safely(lambda: self._client.get(identity), limit=LOOK_UP_TRIES)
+            return await repeat_safely(lambda: self._client.get(identity))
         except ServiceRefused:
             raise
         except ServiceError as error:

@@ -3,6 +3,9 @@
 Jobs are made ready side by side, and some take longer than others. One that is ready overtakes those that are not yet,
 so that no slot stands idle for an encoder; but not with units that these may need, and hardly with a slot that one of a
 higher priority may need.
+
+A call that an earlier run left in doubt, and that turns out to have made nothing, joins at the end, with the job's own
+priority. A job whose video was lost is asked about at the service before it joins, and keeps nobody waiting meanwhile.
 """
 
 from __future__ import annotations
@@ -101,6 +104,8 @@ class Line:
         self._move_on()
 
     def _move_on(self) -> None:
+        if not self._slots.free:
+            self._kept_since = None
         head = next(iter(self._places.values()), None)
         if head is not None and head.first is not None and not head.first.done():
             head.first.set_result(None)
@@ -108,7 +113,7 @@ class Line:
             return
         ready = next((place for place in self._places.values() if place.turn is not None), None)
         if ready is not None and ready.turn is not None and self._may_go(ready):
-            self._has_turn, self._kept_since = ready, None
+            self._has_turn = ready
             if not ready.turn.done():
                 ready.turn.set_result(None)
 
@@ -125,7 +130,6 @@ class Line:
     def _slot_has_waited(self) -> bool:
         """Whether a slot has been kept free for as long as there is patience. From now on, where there is one."""
         if not self._slots.free:
-            self._kept_since = None
             return False
         loop = asyncio.get_running_loop()
         if self._kept_since is None:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from manifest_runner.media import DEFAULT_RATES
-from manifest_runner.models import Rates
 from manifest_runner.runner.gauges import Gauges
 from manifest_runner.runner.pace import Pace
 from manifest_runner.service import Credentials, Timeouts
@@ -23,7 +21,6 @@ class RunOptions:
     timeouts: Timeouts = field(default_factory=Timeouts)
     pace: Pace | None = None  # how often to look at tasks; None: as suits the service
     task_timeout: float = 3600.0  # seconds a task may take before the run no longer waits for it
-    rates: Rates = DEFAULT_RATES
     same_account: bool = False  # a person says that a key which is new to the ledger is of the same account
     gauges: Gauges = field(default_factory=Gauges)  # what the run shows of itself
     callback_url: str | None = None  # for jobs that name none of their own

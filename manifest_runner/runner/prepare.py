@@ -27,8 +27,8 @@ from manifest_runner.media.limits import AUDIO_MAX_BYTES, IMAGE_MAX_BYTES
 from manifest_runner.models import Job, Rates, Units
 from manifest_runner.runner.identities import AlreadyThere, Free, Identities
 from manifest_runner.runner.pace import Size
-from manifest_runner.runner.plan import Step
 from manifest_runner.runner.speak import Speaker
+from manifest_runner.runner.step import Step
 from manifest_runner.service import CreateRequest, Timeouts
 
 

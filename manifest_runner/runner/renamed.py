@@ -20,8 +20,6 @@ from manifest_runner.runner.plan import Plan
 
 NAMED = 5  # of the jobs that are gone
 
-_HERE_OR_COMING = (JobState.DONE, JobState.RENDERED, JobState.RUNNING, JobState.SUBMITTING)
-
 
 class Twin(NamedTuple):
     """A row that would be sent, and the job that was paid for what it asks for. `file` is None where the video is not
@@ -54,6 +52,8 @@ def renamed(plan: Plan, connection: sqlite3.Connection | None, campaign: str) ->
     low = high = Decimal(0)
     if plan.counts[Action.SEND] and (found := _paid_for(plan, connection)):
         for asked, step in plan.sends(found):
+            if found[asked][0] == step.external_task_id:
+                continue  # sent by a run beside us since the plan was made
             twins.append(Twin(step.external_task_id, *found[asked]))
             if step.estimate is not None:
                 low, high = low + step.estimate.low, high + step.estimate.high
@@ -77,7 +77,8 @@ def _paid_for(plan: Plan, connection: sqlite3.Connection) -> Mapping[int, tuple[
     found: dict[int, tuple[str, str, str | None]] = {}
     for start in range(0, len(ids), queries.CHUNK):
         for key, brief in queries.briefs(connection, ids[start : start + queries.CHUNK]).items():
-            if brief.state in _HERE_OR_COMING:
+            # Whatever became of the job later: an edit of it that was refused took nothing from what was paid before.
+            if brief.state != JobState.EXPIRED:
                 # Its file may be of another attempt, which was made from something else.
                 of = hash(brief.parts)
                 for asked in owners[key]:

@@ -73,6 +73,7 @@ async def carry_out(
                 options=options,
                 slots=await _slots(manifest.concurrency, client, limit_log),
                 budget=budget_of(manifest, plan, ledger),
+                rates=plan.terms.rates,
                 stop=stop,
             )
             _show(options.gauges, shared)
@@ -132,16 +133,21 @@ async def _hello(client: AvatarClient) -> None:
     except ServiceError as error:
         raise ServiceUnreachable(
             f"The service does not answer: {error.what}",
-            mend="Check the network and the address (KLING_BASE_URL, base_url), then run the same command again.",
+            mend="Check the network and the address (--base-url, else the manifest's service.base_url, for the paid "
+            "service also KLING_BASE_URL), then run the same command again.",
         ) from error
 
 
-def interruption() -> Interrupted:
-    """What a run that was interrupted ends with, however hard it was."""
-    return Interrupted(
-        "Interrupted. What was sent goes on at the service, and nothing is lost.",
-        mend="Run the same command again to go on.",
-    )
+def interruption(*, hard: bool = False) -> Interrupted:
+    """What a run that was interrupted ends with. `hard`: its calls were not waited for."""
+    mend = "Run the same command again to go on."
+    if hard:
+        return Interrupted(
+            "Interrupted. What was sent goes on at the service, and the next run looks it up; only a text that was "
+            "just being spoken may be paid once more.",
+            mend=mend,
+        )
+    return Interrupted("Interrupted. What was sent goes on at the service, and nothing is lost.", mend=mend)
 
 
 @contextlib.contextmanager

@@ -19,13 +19,15 @@ from manifest_runner.runner.again import Cause, wait_before_again
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.guard import Guard
 from manifest_runner.runner.identities import AlreadyThere, Free, Identities
-from manifest_runner.runner.plan import Step
 from manifest_runner.runner.prepare import Prepared
 from manifest_runner.runner.slots import Slot, Slots
+from manifest_runner.runner.step import Step
 from manifest_runner.runner.stop import Stop
 from manifest_runner.runner.submit import Accepted, SendAgain, Sent, Submitter
 
-LONGEST_WITHOUT_A_SLOT = 5400.0  # seconds; our own tasks are over by then, or given up
+LONGEST_WITHOUT_A_SLOT = (
+    5400.0  # seconds; by then our own tasks are over, or given up, and so are most of others
+)
 
 
 class Sender:
@@ -134,7 +136,7 @@ class Sender:
             minutes = self._slots.refused_for / 60
             self._stop.send_no_more(
                 NeedsPerson(
-                    f"The account has had no slot free for {times} tries in a row, {minutes:.0f} minutes: {sent.why}",
+                    f"The account has had no slot free for {minutes:.0f} minutes, at none of {times} tries: {sent.why}",
                     mend="Look in the service's console what else takes them, then run the same command again.",
                 )
             )

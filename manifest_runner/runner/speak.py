@@ -97,7 +97,7 @@ class Speaker:
 
     async def _make(self, key: str, speech: Speech, external_task_id: str) -> SpeechRecord:
         reservation = f"speech:{key}"
-        await self._budget.reserve(reservation, self._call_units)
+        await self._budget.reserve(reservation, self._call_units, told_of=external_task_id)
         return await self._shelter.run(self._call(reservation, key, speech, external_task_id))
 
     async def _call(self, reservation: str, key: str, speech: Speech, external_task_id: str) -> SpeechRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from manifest_runner.ledger import Ledger, flight
 from manifest_runner.media import Encoder
-from manifest_runner.models import Manifest, ServiceName
+from manifest_runner.models import Manifest, Rates, ServiceName
 from manifest_runner.runner.budget import Budget
 from manifest_runner.runner.census import Census
 from manifest_runner.runner.conduct import Conductor
@@ -41,6 +41,7 @@ class Shared:
     options: RunOptions
     slots: Slots
     budget: Budget
+    rates: Rates
     stop: Stop
 
     @property
@@ -114,14 +115,14 @@ def _preparer(shared: Shared, identities: Identities, shelter: Shelter) -> Prepa
         budget=shared.budget,
         shelter=shelter,
         campaign=manifest.campaign,
-        call_units=options.rates.speech,
+        call_units=shared.rates.speech,
     )
     return Preparer(
         identities=identities,
         speaker=speaker,
         encoder=Encoder(manifest.folder),
         timeouts=options.timeouts,
-        rates=options.rates,
+        rates=shared.rates,
         key_id=shared.service.key_id,
         callback_url=options.callback_url,
         previews=shared.on_a_sandbox,

@@ -34,8 +34,6 @@ from manifest_runner.service import (
     speaks_of_a_duplicate,
 )
 
-LOOK_UP_TRIES = 8  # some two minutes
-
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -207,7 +205,7 @@ class Submitter:
         return SendAgain(Cause.NOT_FOUND, why=why)
 
     async def _look_up(self, attempt: AttemptRecord) -> Task | None:
-        return await repeat_safely(lambda: self._client.get(attempt.attempt_id), limit=LOOK_UP_TRIES)
+        return await repeat_safely(lambda: self._client.get(attempt.attempt_id))
 
     async def _adopt(self, attempt: AttemptRecord, task: Task) -> Sent:
         if made_by(attempt, task, self._client.clock_skew):

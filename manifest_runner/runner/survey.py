@@ -145,7 +145,8 @@ class _Surveyor:
             for job in chunk if under_way else ():
                 under_way.pop(job.external_task_id, None)
         self.plan.withdraws = self._listed < listed
-        self.plan.gone = (self._read(queries.counts, self._campaign) or {}).get(JobState.DONE, 0) - self._done
+        done = (self._read(queries.counts, self._campaign) or {}).get(JobState.DONE, 0)
+        self.plan.gone = max(0, done - self._done)
         self._take_orphans(list(under_way))
 
     def _not_done(self, jobs: Jobs, places: range, way: Way | None) -> Sequence[int]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from functools import lru_cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -16,6 +16,7 @@ from manifest_runner.errors import UsageError
 from manifest_runner.http_logs import quiet_http_logs
 
 TRANSPORT = "MANIFEST_RUNNER_TRANSPORT"
+USER_AGENT = "manifest-runner"
 
 
 class Engine(StrEnum):
@@ -53,6 +54,42 @@ def pool(keep: int, seconds: float = 4.0) -> httpx.Limits:
     return httpx.Limits(max_connections=None, max_keepalive_connections=keep, keepalive_expiry=seconds)
 
 
+class _NoCookies(httpx.Cookies):
+    """An answer's cookies are not even read: to find out that there are none takes httpx as long as a small request."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Nothing is kept."""
+
+
+class Client(httpx.AsyncClient):
+    """One that keeps no cookie, whatever is sent or set."""
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        raise TypeError(f"no cookie is kept, {type(cookies)} or other")
+
+
+_NO_COOKIES = _NoCookies()
+
+
+@asynccontextmanager
+async def answer_to(client: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+    """Send a request as it is, with no more headers than it has but `User-Agent`; its answer, to be read within.
+
+    What httpx's client would merge into each request is nothing here, and takes as long as sending it.
+    """
+    request.headers["User-Agent"] = USER_AGENT
+    response = await client.send(request, stream=True)
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
 def http_client(
     *,
     timeout: httpx.Timeout,
@@ -61,7 +98,7 @@ def http_client(
     proxy: str | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     engine: Engine | None = None,
-) -> httpx.AsyncClient:
+) -> Client:
     """An HTTP/1.1 client that follows no redirect, keeps no cookie and logs no signature. Opens nothing.
 
     `transport` stands in for the network. `engine` is the environment's where it is None. Through a proxy it is always
@@ -77,13 +114,12 @@ def http_client(
 
         transport = CarefulTransport(tls_context(), limits)
     try:
-        return httpx.AsyncClient(
+        return Client(
             transport=transport,
             verify=tls_context(),
             trust_env=proxies_from_environment,
             proxy=proxy,
             follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=timeout,
             limits=_keeping_none(limits),
         )

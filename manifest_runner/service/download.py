@@ -15,11 +15,11 @@ from typing import Self
 
 import httpx
 
-from manifest_runner.addresses import Address
+from manifest_runner.addresses import Address, literal_address
 from manifest_runner.errors import FetchError
 from manifest_runner.service.addresses import Target, check_target, refuse_forbidden
 from manifest_runner.service.base_url import host_of, is_loopback
-from manifest_runner.service.connections import Engine, proxy_for
+from manifest_runner.service.connections import Engine, answer_to, proxy_for
 from manifest_runner.service.faults import TRANSPORT_ERRORS, fault_words
 from manifest_runner.service.host_pools import HostPools
 from manifest_runner.service.timeouts import DownloadClock, Timeouts
@@ -146,7 +146,9 @@ class Downloads:
         raise fault
 
     async def _checked_hosts(self, target: Target) -> list[str]:
-        """The addresses behind a name, every one of them allowed."""
+        """The addresses behind a name, every one of them allowed. What is an address was checked as such."""
+        if (literal := literal_address(target.host)) is not None:
+            return [str(literal)]
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.read_bound):
@@ -195,7 +197,8 @@ def _request(
         headers |= {"Range": f"bytes={rest.offset}-", "If-Range": rest.etag}
     pinned = target.url.copy_with(host=host)
     # The certificate is still checked against the name, not the address.
-    return client.stream("GET", pinned, headers=headers, extensions={"sni_hostname": target.host})
+    extensions = {"sni_hostname": target.host}
+    return answer_to(client, httpx.Request("GET", pinned, headers=headers, extensions=extensions))
 
 
 def _answers_rest(response: httpx.Response, rest: _Rest) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from manifest_runner.errors import GarbledReply
+from manifest_runner.service.connections import answer_to
 from manifest_runner.service.faults import TRANSPORT_ERRORS, transport_fault
 from manifest_runner.service.headers import measured_skew, retry_after_seconds
 from manifest_runner.service.requests import PIECE, CreateRequest, SpeechRequest
@@ -77,9 +78,14 @@ async def _talk(client: httpx.AsyncClient, exchange: Exchange, token: str) -> Ra
         headers |= {"Content-Type": "application/json", "Content-Length": str(exchange.body.body_bytes)}
         content = _content(exchange.body)
     sent_at, started = datetime.now(UTC), time.monotonic()
-    async with client.stream(
-        exchange.method, exchange.url, content=content, headers=headers, timeout=exchange.timeout
-    ) as response:
+    request = httpx.Request(
+        exchange.method,
+        exchange.url,
+        headers=headers,
+        content=content,
+        extensions={"timeout": exchange.timeout.as_dict()},
+    )
+    async with answer_to(client, request) as response:
         round_trip = timedelta(seconds=time.monotonic() - started)
         # With an Age, the answer comes out of some cache, and its date is an old one.
         date = None if "age" in response.headers else response.headers.get("date")

@@ -46,14 +46,18 @@ def _passes(error: ServiceError) -> bool:
             return False
 
 
+LOOK_UP_TRIES = 8  # some two minutes, of a question that costs nothing
+
+
 async def repeat_safely(
     call: Callable[[], Awaitable[Result]],
     *,
-    limit: int,
+    limit: int | None = None,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     rng: random.Random | None = None,
 ) -> Result:
-    """Calls up to `limit` times; the last error is raised as it is. For calls that create nothing."""
+    """Calls up to `limit` times (LOOK_UP_TRIES); the last error is raised as it is. For calls that create nothing."""
+    limit = LOOK_UP_TRIES if limit is None else limit
     rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
     tries = 1
     while True:

@@ -87,7 +87,7 @@ def run(tmp_path: Path) -> Iterator[tuple[Silent, subprocess.Popen[str]]]:
                 child.kill()
 
 
-def test_the_second_leaves_at_once_and_says_what_the_first_would(run, tmp_path):
+def test_the_second_leaves_at_once_and_says_what_that_means(run, tmp_path):
     server, child = run
     if not server.asked.wait(30):
         child.kill()
@@ -99,7 +99,8 @@ def test_the_second_leaves_at_once_and_says_what_the_first_would(run, tmp_path):
     out, said = child.communicate(timeout=20)
     assert child.returncode == 130, said
     sentence = (
-        "Interrupted. What was sent goes on at the service, and nothing is lost. Run the same command again"
+        "Interrupted. What was sent goes on at the service, and the next run looks it up; only a text that was just "
+        "being spoken may be paid once more. Run the same command again"
     )
     assert said.count(sentence) == said.count("Interrupted") == 1
     assert "Traceback" not in said

@@ -38,7 +38,7 @@ from manifest_runner.ledger.transitions import IllegalTransition
 from manifest_runner.media import DEFAULT_RATES, preflight
 from manifest_runner.models import Job, JobState, Mode
 from manifest_runner.runner import adopt as adopt_module
-from manifest_runner.runner import again, fetch, identities, submit
+from manifest_runner.runner import again, fetch
 from manifest_runner.runner.adopt import Adopted, adopt, adoptable
 from manifest_runner.runner.conduct import ending_of
 from manifest_runner.runner.decide import Retry
@@ -232,8 +232,7 @@ class Rig:
             patch.setattr(AvatarClient, "create", witnessed)
             patch.setattr(fetch, "FIRST_WAIT", 0.0)
             patch.setattr(retry, "_FIRST_SECONDS", 0.01)
-            for module in (identities, submit, fetch):
-                patch.setattr(module, "LOOK_UP_TRIES", 3)
+            patch.setattr(retry, "LOOK_UP_TRIES", 3)
             patch.setattr(adopt_module, "TRIES", 3)
             patch.setitem(Slots.__init__.__kwdefaults__, "quiet_seconds", 0.1)
             patch.setitem(

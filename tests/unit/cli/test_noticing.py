@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from manifest_runner.cli.noticing import MOST_HOSTS, notices
+from manifest_runner.cli.noticing import MOST_HOSTS, Noticed
 from manifest_runner.manifest import load_manifest
 
 
@@ -14,7 +14,10 @@ def said_of(folder: Path, *urls: str) -> str:
     file = folder / "rows.csv"
     rows = "".join(f"row-{number},a.png,a.mp3,{url}\n" for number, url in enumerate(urls))
     file.write_text(f"external_task_id,image,sound_file,callback_url\n{rows}")
-    return "\n".join(notices(load_manifest(file)))
+    manifest = load_manifest(file)
+    noticed = Noticed(manifest)
+    assert len(list(noticed.over(manifest.jobs))) == len(urls)
+    return "\n".join(noticed.lines())
 
 
 def test_rows_that_nobody_is_called_for_are_not_mentioned(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from manifest_runner.media import DEFAULT_RATES
+from manifest_runner.models import utc_now
 from manifest_runner.runner.decide import Action
-from manifest_runner.runner.plan import Step
+from manifest_runner.runner.step import Step, Terms
 
 
 class ListedPlan:
@@ -14,6 +16,7 @@ class ListedPlan:
 
     def __init__(self, *steps: Step) -> None:
         self._steps = steps
+        self.terms = Terms(rates=DEFAULT_RATES, now=utc_now())
         self.counts = Counter(step.action for step in steps)
         self.made: Counter[Action] = Counter()
 

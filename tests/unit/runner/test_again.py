@@ -13,18 +13,18 @@ RNG = random.Random(7)
 
 @pytest.mark.parametrize(
     ("cause", "tries"),
-    [(Cause.NO_SLOT, 240), (Cause.TOO_FAST, 30), (Cause.NO_CONNECTION, 6), (Cause.NOT_FOUND, 3)],
+    [(Cause.TOO_FAST, 30), (Cause.NO_CONNECTION, 6), (Cause.NOT_FOUND, 3)],
 )
 def test_each_cause_has_its_bound(cause, tries):
     assert wait_before_again(cause, tries - 1, RNG) is not None
     assert wait_before_again(cause, tries, RNG) is None
 
 
-def test_slots_are_waited_for_as_long_as_tasks_of_others_may_take():
-    waits = [wait_before_again(Cause.NO_SLOT, times, RNG) for times in range(1, 240)]
+def test_slots_are_waited_for_as_long_as_whoever_waits_says():
+    waits = [wait_before_again(Cause.NO_SLOT, times, RNG) for times in range(1, 1000)]
     assert waits[0] == 1.0
     assert all(15.0 <= wait <= 30.0 for wait in waits[10:])
-    assert 3600 < sum(waits) < 3 * 3600
+    assert None not in waits
 
 
 def test_the_wait_grows_and_is_spread():

@@ -117,7 +117,7 @@ async def test_of_a_finished_campaign_nothing_is_left_in_memory(campaign):
 
 @pytest.fixture
 def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(10_000, 0.02, 0.05))
+    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(None, 0.02, 0.05))
 
 
 async def test_a_storm_of_refusals_is_one_call_at_a_time_and_prepares_no_further(

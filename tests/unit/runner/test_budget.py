@@ -38,7 +38,7 @@ async def test_a_job_waits_while_others_may_turn_out_cheaper():
     await asyncio.sleep(0)
     assert not waiting.done()
     budget.settle("a", Decimal("6"))
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
     assert budget.committed == Decimal("10")
 
 
@@ -79,7 +79,7 @@ async def test_a_call_that_may_have_arrived_is_held_back_for_its_own_job_alone()
     )  # it had not arrived: sent again, within what was held back for it
     assert budget.committed == 5
     budget.release("a")
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
 
 
 async def test_reached_though_something_is_held_back_for_the_job_itself():

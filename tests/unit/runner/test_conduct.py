@@ -23,12 +23,13 @@ from manifest_runner.errors import (
 )
 from manifest_runner.ledger import open_ledger
 from manifest_runner.models import JobState, ServiceStatus
-from manifest_runner.runner import again, conduct, fetch, patience, send, submit
+from manifest_runner.runner import again, conduct, fetch, patience, send
 from manifest_runner.runner import run as run_module
 from manifest_runner.runner.again import Cause
 from manifest_runner.runner.conduct import Outcome
 from manifest_runner.runner.decide import Retry
 from manifest_runner.runner.shelter import Shelter
+from manifest_runner.service import retry
 
 A, B, C = with_audio_id("a"), with_audio_id("b"), with_audio_id("c")
 PENDING, SUBMITTING, RUNNING, DONE = JobState.PENDING, JobState.SUBMITTING, JobState.RUNNING, JobState.DONE
@@ -218,30 +219,20 @@ async def test_no_slot_at_the_service_holds_the_others_back_and_costs_no_attempt
 
 
 async def test_an_account_without_a_slot_for_too_long_needs_a_person(campaign, short_waits, monkeypatch):
-    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(3, 0.01, 0.01))
+    """However seldom it is tried: below the ceiling the tries grow rare, and a number of them would take days."""
+    monkeypatch.setattr(send, "LONGEST_WITHOUT_A_SLOT", 0.3)
     campaign.service.every_create = "429/1303"
     ran = await campaign.run(A, B)
     assert isinstance(ran.outcome.stopped, NeedsPerson)
-    assert "no slot free for 3 tries in a row" in ran.outcome.stopped.what
+    assert "no slot free for 0 minutes, at none of " in ran.outcome.stopped.what
     assert (ran.exit_code, campaign.states()) == (4, {"a": PENDING, "b": PENDING})
     campaign.service.every_create = "ok"
     assert (await campaign.run(A, B)).exit_code == 0
 
 
-async def test_an_account_whose_slots_are_held_by_others_for_hours_needs_a_person_however_seldom_it_is_tried(
-    campaign, short_waits, monkeypatch
-):
-    """Below the ceiling the tries grow rare, and a number of them would take days."""
-    monkeypatch.setattr(send, "LONGEST_WITHOUT_A_SLOT", 0.3)
-    campaign.service.every_create = "429/1303"
-    ran = await campaign.run(A, B)
-    assert "no slot free" in ran.outcome.stopped.what
-    assert ran.exit_code == 4
-    assert campaign.states() == {"a": PENDING, "b": PENDING}
-
-
 async def test_one_job_that_is_unlucky_while_others_get_slots_stops_nothing(campaign, monkeypatch):
-    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(2, 0.01, 0.01))
+    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(None, 0.2, 0.2))
+    monkeypatch.setattr(send, "LONGEST_WITHOUT_A_SLOT", 0.3)
     campaign.concurrency, service = 3, campaign.service
     real, refused = service.create, 0
 
@@ -288,7 +279,7 @@ async def test_a_job_that_waits_for_a_slot_and_one_that_waits_for_the_budget_do_
     campaign, in_order, monkeypatch
 ):
     """The first keeps its units reserved while it waits to be sent again; the second has its slot meanwhile."""
-    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(9, 0.2, 0.2))
+    monkeypatch.setitem(again._BOUNDS, Cause.NO_SLOT, again._Bound(None, 0.2, 0.2))
     campaign.concurrency, campaign.budget = 1, "1.2"
     campaign.service.creates["a"] += ["429/1303"]
     async with asyncio.timeout(2):
@@ -323,7 +314,7 @@ async def test_a_job_in_doubt_keeps_its_slot_while_the_others_go_on(campaign, in
 
 
 async def test_doubt_that_cannot_be_settled_is_said_and_settled_by_the_next_run(campaign, monkeypatch):
-    monkeypatch.setattr(submit, "LOOK_UP_TRIES", 1)
+    monkeypatch.setattr(retry, "LOOK_UP_TRIES", 1)
     service = campaign.service
     service.creates["a"] += ["lost though made"]
     service.blind = {"a"}
@@ -339,7 +330,7 @@ async def test_doubt_that_cannot_be_settled_is_said_and_settled_by_the_next_run(
 
 
 async def test_the_slot_of_unsettled_doubt_is_given_to_nobody(campaign, in_order, monkeypatch):
-    monkeypatch.setattr(submit, "LOOK_UP_TRIES", 1)
+    monkeypatch.setattr(retry, "LOOK_UP_TRIES", 1)
     campaign.concurrency = 1
     campaign.service.creates["a"] += ["lost though made"]
     campaign.service.blind = {"a"}
@@ -352,7 +343,7 @@ async def test_the_slot_of_unsettled_doubt_is_given_to_nobody(campaign, in_order
 async def test_what_a_killed_run_left_in_doubt_is_sent_again_once_it_is_surely_not_there(
     campaign, monkeypatch
 ):
-    monkeypatch.setattr(submit, "LOOK_UP_TRIES", 1)
+    monkeypatch.setattr(retry, "LOOK_UP_TRIES", 1)
     campaign.create_seconds = 0.3
     campaign.service.creates["a"] += ["lost"]
     campaign.service.blind = {"a"}
@@ -368,7 +359,7 @@ async def test_what_a_killed_run_left_in_doubt_is_sent_again_once_it_is_surely_n
 
 
 async def test_what_was_in_doubt_and_left_the_manifest_is_not_sent_again(campaign, monkeypatch):
-    monkeypatch.setattr(submit, "LOOK_UP_TRIES", 1)
+    monkeypatch.setattr(retry, "LOOK_UP_TRIES", 1)
     campaign.create_seconds = 0.3
     campaign.service.creates["a"] += ["lost"]
     campaign.service.blind = {"a"}

@@ -18,9 +18,9 @@ async def test_it_is_done_when_the_work_and_what_it_spawned_is():
             crew.spawn(work(depth - 1))
         over.append(depth)
 
-    await asyncio.wait_for(crew.done(), 1)  # nothing to do yet
+    await asyncio.wait_for(crew.done(), 10)  # nothing to do yet
     crew.spawn(work(5))
-    await asyncio.wait_for(crew.done(), 1)
+    await asyncio.wait_for(crew.done(), 10)
     assert over == [5, 4, 3, 2, 1, 0]
     assert len(crew) == 0
 
@@ -34,7 +34,7 @@ async def test_what_is_ours_is_the_reason_and_what_nobody_foresaw_is_a_bug():
             raise raised
 
         crew.spawn(work())
-        await asyncio.wait_for(crew.done(), 1)
+        await asyncio.wait_for(crew.done(), 10)
         assert stop.reason.exit_code == code
 
 

@@ -34,8 +34,8 @@ from manifest_runner.runner import fetch as fetch_module
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.fetch import TRIES, Fetcher
 from manifest_runner.runner.options import RunOptions, Service
-from manifest_runner.runner.plan import Step
 from manifest_runner.runner.run import carry_out
+from manifest_runner.runner.step import Step
 from manifest_runner.service import ApiKey, AvatarClient, open_result
 from manifest_runner.service import download as download_module
 from manifest_runner.service import retry as retry_module

@@ -15,7 +15,7 @@ from manifest_runner.runner import fetches as fetches_module
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.fetches import Fetches
 from manifest_runner.runner.guard import Guard
-from manifest_runner.runner.plan import Step
+from manifest_runner.runner.step import Step
 from manifest_runner.runner.stop import Stop
 from manifest_runner.service import Task
 

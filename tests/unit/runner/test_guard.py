@@ -19,7 +19,7 @@ from manifest_runner.ledger import enrolment, open_ledger, queries
 from manifest_runner.models import Job
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.guard import Guard
-from manifest_runner.runner.plan import Step
+from manifest_runner.runner.step import Step
 from manifest_runner.runner.stop import Stop
 
 JOB = Job(external_task_id="welcome", image="a.png", sound_file="a.mp3", output="welcome.mp4")

@@ -12,6 +12,7 @@ from scripted_campaign import Campaign, open_campaign, picture, sound, with_file
 
 from manifest_runner.models import JobState
 from manifest_runner.runner import conduct, identities
+from manifest_runner.service import retry
 
 A, B = with_files("a"), with_files("b")
 
@@ -87,7 +88,7 @@ async def test_what_was_asked_a_moment_ago_is_not_asked_again(campaign, monkeypa
 
 
 async def test_a_service_that_does_not_answer_the_second_question_gets_no_call(campaign, monkeypatch):
-    monkeypatch.setattr(identities, "LOOK_UP_TRIES", 1)
+    monkeypatch.setattr(retry, "LOOK_UP_TRIES", 1)
     service = campaign.service
     service.held = {"a"}
     going = asyncio.create_task(campaign.run(A, B))

@@ -109,6 +109,19 @@ async def test_a_slot_does_not_wait_for_ever_for_a_higher_priority(monkeypatch):
     assert rehearsal.gone == ["low"]
 
 
+async def test_slots_that_are_free_together_wait_together(monkeypatch):
+    monkeypatch.setattr(line_module, "PATIENCE", 0.05)
+    rehearsal = Rehearsal(slots=2)
+    for key in ("high", "higher"):
+        rehearsal.join(key, priority=5)
+    going = [await rehearsal.ready(rehearsal.join(key)) for key in ("low", "lower")]
+    assert rehearsal.gone == []
+    await asyncio.wait_for(going[0], 5)
+    await settle()
+    assert rehearsal.gone == ["low", "lower"]
+    rehearsal.line.close()
+
+
 async def test_where_no_slot_is_free_none_has_waited_long_enough(monkeypatch):
     monkeypatch.setattr(line_module, "PATIENCE", 0.05)
     rehearsal = Rehearsal(slots=1)

@@ -20,9 +20,9 @@ from manifest_runner.models import Job, JobState
 from manifest_runner.runner.again import Cause
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.identities import Free
-from manifest_runner.runner.plan import Step
 from manifest_runner.runner.prepare import Prepared
 from manifest_runner.runner.shelter import Shelter
+from manifest_runner.runner.step import Step
 from manifest_runner.runner.stop import Stop
 from manifest_runner.runner.submit import Accepted, Over, SendAgain, Submitter
 from manifest_runner.service import ApiKey, AvatarClient, CreateRequest, KeyPair, Timeouts

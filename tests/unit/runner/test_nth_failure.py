@@ -22,7 +22,7 @@ from manifest_runner.errors import ManifestRunnerError
 from manifest_runner.ledger import open_for_reading, queries
 from manifest_runner.ledger.writer import Writer
 from manifest_runner.models import JobState
-from manifest_runner.runner import fetch, identities
+from manifest_runner.runner import fetch
 from manifest_runner.service import retry
 
 JOBS = (with_files("a"), with_files("b"), with_speech("c"))
@@ -99,7 +99,7 @@ def quick_waits() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fetch, "FIRST_WAIT", 0.0)
         patch.setattr(retry, "_FIRST_SECONDS", 0.01)
-        patch.setattr(identities, "LOOK_UP_TRIES", 3)
+        patch.setattr(retry, "LOOK_UP_TRIES", 3)
         yield patch
 
 

@@ -14,7 +14,7 @@ from manifest_runner.ledger import AttemptRecord, JobRecord
 from manifest_runner.media import DEFAULT_RATES, AudioFacts, JobMedia
 from manifest_runner.models import Job, JobState, Mode, Speech
 from manifest_runner.runner.decide import Action, Retry
-from manifest_runner.runner.plan import Step
+from manifest_runner.runner.step import Step
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SENT = {"image": "a", "sound_file": "b", "prompt": "c"}

@@ -14,8 +14,8 @@ from scripted_campaign import Campaign, open_campaign, picture, sound, with_audi
 
 from manifest_runner.errors import ManifestError, ServiceUnreachable
 from manifest_runner.models import JobState, Mode
-from manifest_runner.runner import identities
 from manifest_runner.runner.decide import Retry
+from manifest_runner.service import retry
 
 A, B = with_files("a"), with_audio_id("b")
 PENDING, DONE = JobState.PENDING, JobState.DONE
@@ -139,7 +139,7 @@ async def test_a_pending_id_that_turned_out_to_be_somebody_elses_is_a_conflict(c
 
 
 async def test_an_id_that_cannot_be_looked_up_is_not_sent(campaign, monkeypatch):
-    monkeypatch.setattr(identities, "LOOK_UP_TRIES", 1)
+    monkeypatch.setattr(retry, "LOOK_UP_TRIES", 1)
     campaign.service.look_ups += ["500/5000"]
     ran = await campaign.run(B)
     assert (campaign.service.posts, campaign.states()) == ([], {"b": PENDING})
@@ -150,7 +150,7 @@ async def test_a_service_that_has_gone_stops_the_run_instead_of_being_asked_for_
     campaign, monkeypatch
 ):
     """Each job's look-up takes some two minutes until it gives up: a thousand jobs would take more than a day."""
-    monkeypatch.setattr(identities, "LOOK_UP_TRIES", 1)
+    monkeypatch.setattr(retry, "LOOK_UP_TRIES", 1)
     campaign.after_planning = lambda: campaign.service.look_ups.extend(["lost"] * 20)
     ran = await campaign.run(*[with_audio_id(f"j{number}") for number in range(10)])
     assert isinstance(ran.outcome.stopped, ServiceUnreachable)

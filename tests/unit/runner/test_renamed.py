@@ -197,3 +197,29 @@ def test_a_part_of_a_plan_knows_what_the_manifest_names(desk):
     desk.fetch(job)
     part = desk.plan([job, called(job, "x")]).only(lambda step: step.action is Action.SEND)
     assert desk.ledger.read(lambda connection: renamed(part, connection, "c")) == Renamed()
+
+
+@pytest.mark.parametrize("state", [JobState.REJECTED, JobState.PENDING])
+def test_an_edit_that_came_to_nothing_takes_nothing_from_what_was_paid_before(desk, state):
+    (job,) = desk.jobs("a")
+    desk.enrol([job])
+    desk.fetch(job)
+    refusal = desk.send(replace(job, prompt="an edit"))
+    desk.ledger.write_now(lambda c: writes.not_created(c, refusal, state, "no", code=1201))
+    assert pairs(looked(desk, [called(job, "x")])) == [("x", "a")]
+
+
+def test_a_call_that_was_given_up_and_may_still_arrive_counts_as_paid(desk):
+    (job,) = desk.jobs("a")
+    desk.enrol([job])
+    attempt = desk.send(job)
+    desk.ledger.write_now(lambda c: writes.not_created(c, attempt, JobState.PENDING, "given up"))
+    assert pairs(looked(desk, [called(job, "x")])) == [("x", "a")]
+
+
+def test_what_a_run_beside_sent_after_the_plan_was_made_is_not_taken_for_another_id(desk):
+    (job,) = desk.jobs("a")
+    plan = desk.plan([job])
+    desk.enrol([job])
+    desk.accept(job)
+    assert desk.ledger.read(lambda connection: renamed(plan, connection, "c")) == Renamed()

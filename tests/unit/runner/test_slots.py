@@ -59,7 +59,7 @@ async def test_too_many_lowers_the_limit_to_what_is_in_flight_and_quiet_raises_i
     waiting = asyncio.create_task(slots.take())
     await turn()
     assert not waiting.done(), "two are in flight, and two is the limit"
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
     await asyncio.sleep(0.05)
     assert slots.limit == 4
     slots.close()
@@ -78,7 +78,7 @@ async def test_where_nothing_is_in_flight_one_call_at_a_time_finds_out():
     slots.passed()
     assert (slots.limit, another.done()) == (1, False)
     probe.free()
-    await asyncio.wait_for(another, 1)
+    await asyncio.wait_for(another, 10)
     slots.close()
 
 
@@ -106,7 +106,7 @@ async def test_while_the_gate_is_closed_nobody_gets_a_slot():
     waiting = asyncio.create_task(slots.take())
     await asyncio.sleep(0.02)
     assert (waiting.done(), slots.wanted) == (False, True)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
     assert not slots.wanted
 
 
@@ -123,7 +123,7 @@ async def test_who_was_refused_comes_before_all_who_came_later():
     slots.hold(0.01)
     first.free()
     again = asyncio.create_task(wait("first", first.take_again()))
-    await asyncio.wait_for(again, 1)
+    await asyncio.wait_for(again, 10)
     for _ in later:
         slots._give_back()
         await turn()
@@ -155,7 +155,7 @@ async def test_without_a_ceiling_the_limit_creeps_up_as_long_as_it_holds_the_cam
     await asyncio.sleep(0.05)
     assert slots.limit == 2, "one slot is free"
     for _ in range(3):
-        await asyncio.wait_for(slots.take(), 1)
+        await asyncio.wait_for(slots.take(), 10)
     assert slots.limit >= 4
     slots.close()
     assert told[0] == (3, 2, "one more after a quiet while")

@@ -24,8 +24,8 @@ from manifest_runner.runner import watch as watch_module
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.options import RunOptions, Service
 from manifest_runner.runner.pace import Pace
-from manifest_runner.runner.plan import Step
 from manifest_runner.runner.run import carry_out
+from manifest_runner.runner.step import Step
 from manifest_runner.runner.stop import Stop
 from manifest_runner.runner.watch import Watcher
 from manifest_runner.service import ApiKey, AvatarClient, Task, Video

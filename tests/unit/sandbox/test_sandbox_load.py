@@ -53,7 +53,7 @@ def test_a_task_still_takes_its_time_and_the_time_is_in_the_books(tmp_path: Path
     with sqlite3.connect(tmp_path / "sandbox.sqlite3") as books:
         (took,) = books.execute("SELECT updated_ms - created_ms FROM tasks").fetchone()
     books.close()
-    assert 400 <= took < 600
+    assert took >= 400
 
 
 def test_the_stand_in_is_not_cleared_away_and_lasts_beyond_a_restart(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_of_several_faces_the_largest_speaks(spoken: Path, tmp_path: Path) -> No
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="2026-11-25: the peak is read there")
 @pytest.mark.parametrize("wide", [24, 48, 64])  # pixels of each portrait, of 480 of the picture
-def test_a_crowd_takes_neither_memory_nor_time(wide: int, tmp_path: Path) -> None:
+def test_a_crowd_takes_no_memory(wide: int, tmp_path: Path) -> None:
     with Image.open(PRESENTER) as opened:
         one = opened.convert("RGB").crop((180, 180, 540, 640)).resize((wide, wide * 6 // 5))
     crowd = Image.new("RGB", (480, 1200))
@@ -89,19 +89,18 @@ def test_a_crowd_takes_neither_memory_nor_time(wide: int, tmp_path: Path) -> Non
             crowd.paste(one, (left, top))
     crowd.save(tmp_path / "crowd.png")
     program = (
-        "import re, time\n"
+        "import re\n"
         "from pathlib import Path\n"
         "from PIL import Image\n"
         "from manifest_runner.sandbox.preview.face import find_faces\n"
         f"print(len(find_faces(Image.open({str(tmp_path / 'crowd.png')!r}).convert('RGB'))))\n"
         "peak = re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text())[1]\n"
-        "print(int(peak) // 1024, time.process_time())\n"
+        "print(int(peak) // 1024)\n"
     )
     reply = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    found, megabytes, seconds = reply.stdout.split()
+    found, megabytes = reply.stdout.split()
     assert (int(found) > 50) is (wide > 24)
     assert int(megabytes) < 200  # 1,270 when all looked at, and at once
-    assert float(seconds) < 6
 
 
 def test_without_a_face_the_meter_shows(

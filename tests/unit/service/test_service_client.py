@@ -468,12 +468,12 @@ BROKEN = {
 async def test_a_broken_answer_leaves_a_create_in_doubt_within_its_bound(step) -> None:
     async with StandIn(step) as server:
         started = time.monotonic()
-        error = await outcome_of_create(server, seconds=0.4)
+        error = await outcome_of_create(server, seconds=1.0)
         took = time.monotonic() - started
     assert isinstance(error, TransportFault)
     assert error.phase is RequestPhase.MAYBE_SENT
     assert judge_create(error).verdict is Verdict.IN_DOUBT
-    assert took < 1.5
+    assert took < 8
     assert len(server.seen) == 1
 
 

@@ -45,6 +45,7 @@ PAIR = KeyPair("hush-access-0123456789", "hush-secret-0123456789-0123456789-01")
 LARGE = CreateRequest(
     external_task_id="job-1", image=bytes(range(256)) * 24_000, sound_file=b"RIFF" * 500_001
 )
+GIVEN_UP = 8  # seconds; who is not given up sleeps for much longer
 NOT_SENT, MAYBE_SENT = RequestPhase.NOT_SENT, RequestPhase.MAYBE_SENT
 
 
@@ -122,7 +123,7 @@ async def test_a_host_that_takes_no_connection_proves_that_nothing_was_sent() ->
         error = await outcome(f"http://127.0.0.1:{full.getsockname()[1]}", seconds=2.0)
     assert error.phase is NOT_SENT
     assert "no connection came about in time" in str(error)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < GIVEN_UP
 
 
 async def test_a_handshake_that_never_ends_proves_that_nothing_was_sent() -> None:
@@ -175,7 +176,7 @@ async def test_a_service_that_stops_reading_is_given_up_within_the_bound(
         started = time.monotonic()
         error = await outcome(server.base_url, seconds=0.5)
     assert error.phase is MAYBE_SENT
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < GIVEN_UP
 
 
 async def test_a_refusal_that_comes_before_the_body_is_heard(engine: Engine) -> None:
@@ -189,14 +190,14 @@ async def test_a_refusal_that_comes_before_the_body_is_heard(engine: Engine) -> 
         await writer.drain()
         while engine is Engine.HTTPX and await reader.read(1 << 20):
             pass
-        await asyncio.sleep(5)
+        await asyncio.sleep(30)
 
     async with Rude(refuse_early) as server:
         started = time.monotonic()
         error = await outcome(server.base_url)
     assert isinstance(error, ServiceRefused)
     assert error.code == 1000
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < GIVEN_UP
     assert server.met == 1
 
 
@@ -368,7 +369,7 @@ async def test_nonsense_within_a_body_is_told_within_the_time_of_a_read(
             async with downloads.open(f"{server.base_url}/v") as result:
                 async for _ in result.chunks:
                     pass
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < GIVEN_UP
 
 
 async def test_a_head_of_absurd_size_is_an_answer_that_proves_nothing() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import time
 from pathlib import Path
 
 import av
@@ -71,10 +70,8 @@ def bomb(*, video: bool) -> bytes:
 
 
 def test_a_recording_of_six_hundred_bytes_that_speaks_of_millions():
-    began = time.monotonic()
     with pytest.raises(MediaError, match=r"'a\.m4a' claims to have 80,000,000 samples") as caught:
         probe_audio(bomb(video=False), name="'a.m4a'")
-    assert time.monotonic() - began < 1
     assert "MP3 or M4A" in caught.value.mend
 
 

@@ -19,6 +19,7 @@ from manifest_runner.models import Job
 
 MODULE = import_module("manifest_runner.media.probe.url")
 LOOK = import_module("manifest_runner.media.preflight")
+GIVEN_UP = 8  # seconds; what is not given up goes on for ten and more
 
 
 class Shop:
@@ -171,7 +172,7 @@ def test_a_server_that_never_gets_to_the_point_is_left(shop, reader, monkeypatch
     started = time.monotonic()
     with pytest.raises(Unknown, match="took more than"):
         reader.read(shop.source("/a.mp3"), 10**6)
-    assert time.monotonic() - started < 1.4
+    assert time.monotonic() - started < GIVEN_UP
 
 
 def test_hints_without_a_pause_are_left_as_well(shop, reader, monkeypatch):
@@ -188,7 +189,7 @@ def test_hints_without_a_pause_are_left_as_well(shop, reader, monkeypatch):
     started = time.monotonic()
     with pytest.raises(Unknown):
         reader.read(shop.source("/a.mp3"), 10**6)
-    assert time.monotonic() - started < 1.9
+    assert time.monotonic() - started < GIVEN_UP
 
 
 def test_a_name_server_that_does_not_answer_is_left(monkeypatch):
@@ -198,7 +199,7 @@ def test_a_name_server_that_does_not_answer_is_left(monkeypatch):
     started = time.monotonic()
     with UrlReader() as reader, pytest.raises(Unknown, match="took more than"):
         reader.read(UrlSource("https://media.example.com/a.png"), 10)
-    assert time.monotonic() - started < 1.3
+    assert time.monotonic() - started < GIVEN_UP
     asleep.set()
 
 
@@ -223,7 +224,7 @@ def test_leaving_ends_what_is_being_read_at_once(shop):
     for thread in waiting:
         thread.join()
     read()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < GIVEN_UP
     assert said == ["looking was given up"] * 5
     assert len(shop.asked) == 2
     assert "look-at-urls" not in {thread.name for thread in threading.enumerate()}
@@ -250,23 +251,38 @@ def test_a_host_is_asked_so_many_times(shop, reader, monkeypatch):
     assert len(shop.asked) == 3
 
 
-def test_many_urls_are_read_two_at_a_time_and_for_so_long(shop, monkeypatch):
-    now, most = [0], [0]
-    lock = threading.Lock()
+def nothing_there(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+def test_many_urls_are_read_two_at_a_time(shop):
+    both_are_there = threading.Barrier(2, timeout=30)
+    now: set[int] = set()
+    most: list[int] = []
 
     def slow(handler: BaseHTTPRequestHandler) -> None:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        time.sleep(0.1)
-        with lock:
-            now[0] -= 1
-        handler.send_response(200)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
+        now.add(threading.get_ident())
+        both_are_there.wait()
+        most.append(len(now))
+        both_are_there.wait()
+        now.discard(threading.get_ident())
+        nothing_there(handler)
 
     shop.pages["/a.png"] = slow
-    monkeypatch.setattr(UrlReader, "LOOK_SECONDS", 0.5)
+    with UrlReader(allowed=lambda _: True) as reader, ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: reader.read(shop.source("/a.png"), 10), range(20))) == [b""] * 20
+    assert most == [2] * 20
+
+
+def test_many_urls_are_read_for_so_long(shop, monkeypatch):
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.2)
+        nothing_there(handler)
+
+    shop.pages["/a.png"] = slow
+    monkeypatch.setattr(UrlReader, "LOOK_SECONDS", 1.5)
     said: list[str] = []
 
     def read(_: int) -> None:
@@ -275,12 +291,9 @@ def test_many_urls_are_read_two_at_a_time_and_for_so_long(shop, monkeypatch):
         except Unknown as unknown:
             said.append(str(unknown))
 
-    started = time.monotonic()
     with UrlReader(allowed=lambda _: True) as reader, ThreadPoolExecutor(8) as pool:
         list(pool.map(read, range(1000)))
-    assert time.monotonic() - started < 3
-    assert most == [2]
-    assert len(shop.asked) <= 12
+    assert len(shop.asked) <= 2 * (1.5 / 0.2 + 1)
     assert said.count("b''") >= 2
     assert set(said) == {"b''", "there were too many URLs to look at all of them"}
 
