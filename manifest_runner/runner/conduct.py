@@ -11,6 +11,7 @@ from manifest_runner.ledger import AttemptRecord, Ledger, writes
 from manifest_runner.models import JobState, utc_now
 from manifest_runner.runner.ahead import Ahead, Held
 from manifest_runner.runner.budget import Budget
+from manifest_runner.runner.courtesy import Courtesy
 from manifest_runner.runner.crew import Crew
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.fetch import Fetcher
@@ -87,7 +88,8 @@ class Conductor:
             guard=self._guard,
             stop=stop,
         )
-        self._fetches = Fetches(ledger=ledger, fetcher=fetcher, guard=self._guard)
+        self._courtesy = Courtesy()
+        self._fetches = Fetches(ledger=ledger, fetcher=fetcher, guard=self._guard, courtesy=self._courtesy)
         self._sending = Crew(stop)  # what holds slots, or makes ready for them
         self._fetching = Crew(stop)
 
@@ -132,6 +134,7 @@ class Conductor:
         for step in line:
             if not self._stop.may_send():
                 break
+            await self._courtesy.after_you()
             await self._guard.run(step, self._take_up, step)
         census.cancel()  # no further job is taken up
 
@@ -211,7 +214,7 @@ class Conductor:
         """Submit, watch, free the slot, line up for the fetch. The job's units are reserved."""
         step, size = prepared.step, prepared.size
         with slot:
-            with held:
+            with held, self._courtesy.going_first():
                 sent = await self._sender.send(prepared, slot)
                 del prepared  # its media may be megabytes, and it is no longer needed
             if sent is not None:

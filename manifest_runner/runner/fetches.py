@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from manifest_runner.errors import LedgerError
 from manifest_runner.ledger import RESTORE, AttemptRecord, Ledger, queries, results
 from manifest_runner.models import JobState, ServiceStatus
+from manifest_runner.runner.courtesy import Courtesy
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.fetch import Fetcher
 from manifest_runner.runner.guard import Guard
@@ -29,10 +30,11 @@ class _Errand:
 class Fetches:
     """Workers take turns: a result of this run, then one that an earlier run left, in the plan's order."""
 
-    def __init__(self, *, ledger: Ledger, fetcher: Fetcher, guard: Guard) -> None:
+    def __init__(self, *, ledger: Ledger, fetcher: Fetcher, guard: Guard, courtesy: Courtesy) -> None:
         self._ledger = ledger
         self._fetcher = fetcher
         self._guard = guard
+        self._courtesy = courtesy
         self._left_over: Iterator[Step] = iter(())
         self._fresh: deque[_Errand] = deque()
         self._later: deque[str] = deque()
@@ -63,6 +65,7 @@ class Fetches:
         while True:
             errand = self._next()
             if errand is not None:
+                await self._courtesy.after_you()
                 await self._guard.run(errand.step, self._carry_out, errand)
             elif self._closed:
                 return

@@ -28,9 +28,6 @@ class Pace:
 
     shortest: float = 1.0
     longest: float = 15.0
-    rest: float = (
-        1.0  # times as long as a look took, at least, until the next one: a busy machine is not kept busier
-    )
 
     def bounded(self, seconds: float) -> float:
         return min(self.longest, max(self.shortest, seconds))

@@ -27,7 +27,7 @@ from manifest_runner.runner.submit import Submitter
 from manifest_runner.runner.watch import Watcher
 from manifest_runner.service import AvatarClient, Task
 
-LOCAL_PACE = Pace(shortest=0.02, longest=2.0, rest=5.0)  # a sandbox is on this machine, and minds nothing
+LOCAL_PACE = Pace(shortest=0.02, longest=2.0)  # a sandbox is on this machine, and minds nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -158,8 +158,8 @@ class Watcher:
             try:
                 await self._look()
                 self._patience.answered()
-                took = loop.time() - began
-                self._rest_until = loop.time() + min(took * self._pace.rest, self._pace.longest)
+                took = loop.time() - began  # as long as that there is rest: who is busy is not kept busier
+                self._rest_until = loop.time() + min(took, self._pace.longest)
             except ServiceError as error:
                 wait = self._patience.wait_after(error)
                 if wait is None:

@@ -22,6 +22,7 @@ from manifest_runner.service.codes import Decision, decision_for, meaning_of, me
 from manifest_runner.service.connections import Engine, http_client, pool
 from manifest_runner.service.doubt import is_turned_away, proves_nothing_made
 from manifest_runner.service.exchange import Exchange, carry_out, list_reply
+from manifest_runner.service.listing import Listing
 from manifest_runner.service.replies import Envelope, ResourcePack, SpokenAudio, Task, TaskPage
 from manifest_runner.service.requests import CreateRequest, SpeechRequest
 from manifest_runner.service.timeouts import Timeouts
@@ -73,6 +74,7 @@ class AvatarClient:
         )
         self._clock_skew: timedelta | None = None
         self._unproven: int | None = None  # the generation of a renewed token that has not been accepted yet
+        self._listing = Listing()
         self._look_ups = asyncio.Semaphore(connections)
         self._costs_lock = asyncio.Lock()
         self._costs_asked_at: float | None = None
@@ -143,7 +145,7 @@ class AvatarClient:
         path = f"{_AVATAR}?pageNum={page}&pageSize={page_size}"
         exchange = self._look_up(f"Listing tasks, page {page}", path)
         envelope = await self._ask(replace(exchange, most_bytes=list_reply(page_size)))
-        return replies.page_from(envelope, page_size=page_size)
+        return self._listing.page_from(envelope, page_size=page_size)
 
     async def resource_packs(self, start: datetime, end: datetime) -> tuple[ResourcePack, ...]:
         """The packs of the account between two moments. At most one call a second leaves here."""

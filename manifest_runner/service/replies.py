@@ -149,24 +149,10 @@ def parse_envelope(
 
 def task_from(envelope: Envelope) -> Task:
     """The one task of an answer. GarbledReply when there is none, or it has no id."""
-    task = _task(envelope.data, envelope.request_id)
+    task = task_of(envelope.data, envelope.request_id)
     if task is None:
-        raise _without(envelope, "a task with an id")
+        raise without(envelope, "a task with an id")
     return task
-
-
-def page_from(envelope: Envelope, *, page_size: int) -> TaskPage:
-    """The tasks of a list answer. Entries that are no tasks are left out, and those beyond the size that was asked
-    for; `null` is an empty list."""
-    items = [] if envelope.data is None else envelope.data
-    if not isinstance(items, list):
-        raise _without(envelope, "a list of tasks")
-    tasks = (_task(item, envelope.request_id) for item in items[:page_size])
-    return TaskPage(
-        tasks=tuple(task for task in tasks if task is not None),
-        listed=len(items),
-        request_id=envelope.request_id,
-    )
 
 
 def audio_from(envelope: Envelope) -> SpokenAudio:
@@ -183,17 +169,17 @@ def audio_from(envelope: Envelope) -> SpokenAudio:
                 request_id=envelope.request_id,
                 created_at=moment_from(data.get("created_at")),
             )
-    raise _without(envelope, "an audio with an id")
+    raise without(envelope, "an audio with an id")
 
 
 def account_envelope_from(envelope: Envelope) -> Envelope:
     """The account's answers are wrapped twice: the envelope in the envelope (`code`, `msg`)."""
     data = envelope.data
     if not isinstance(data, dict):
-        raise _without(envelope, "an account")
+        raise without(envelope, "an account")
     code = _code_from(data.get("code", 0))
     if code is None:
-        raise _without(envelope, "a code of its own")
+        raise without(envelope, "a code of its own")
     return Envelope(
         code=code,
         http_status=envelope.http_status,
@@ -209,7 +195,8 @@ def packs_from(account: Envelope) -> tuple[ResourcePack, ...]:
     return tuple(_pack(item) for item in _objects(account.data))
 
 
-def _task(value: object, request_id: str | None) -> Task | None:
+def task_of(value: object, request_id: str | None) -> Task | None:
+    """The task that a JSON value tells of; None where it is none."""
     fields = _object(value)
     task_id = id_from(fields.get("task_id"))
     if task_id is None:
@@ -286,7 +273,7 @@ def _objects(value: object) -> list[Mapping[str, object]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _without(envelope: Envelope, wanted: str) -> GarbledReply:
+def without(envelope: Envelope, wanted: str) -> GarbledReply:
     request = f" (request {envelope.request_id})" if envelope.request_id else ""
     return GarbledReply(
         f"{envelope.where}: the service says it went well, but its answer does not hold {wanted}{request}.",

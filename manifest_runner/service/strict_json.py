@@ -28,6 +28,10 @@ def parse_json(raw: bytes, *, redact: Callable[[str], str] = str) -> object:
             parse_constant=_no_constant,
             object_pairs_hook=_members,
         )
+        if "\\" not in text and redact(text) == text:
+            return (
+                value  # what is nowhere in the text is in none of its parts, where no escape hides a letter
+            )
         return _redacted(value, redact)
     except json.JSONDecodeError:
         raise ValueError("it is cut off or no JSON") from None

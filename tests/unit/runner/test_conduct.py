@@ -23,7 +23,7 @@ from manifest_runner.errors import (
 )
 from manifest_runner.ledger import open_ledger
 from manifest_runner.models import JobState, ServiceStatus
-from manifest_runner.runner import again, conduct, fetch, patience, send
+from manifest_runner.runner import again, conduct, courtesy, fetch, patience, send
 from manifest_runner.runner import run as run_module
 from manifest_runner.runner.again import Cause
 from manifest_runner.runner.conduct import Outcome
@@ -250,6 +250,22 @@ async def test_one_job_that_is_unlucky_while_others_get_slots_stops_nothing(camp
     jobs = [with_audio_id(f"j{number:02}") for number in range(24)]
     ran = await campaign.run(A, *jobs)
     assert (ran.exit_code, refused) == (0, 4), ran.outcome.stopped
+
+
+async def test_a_download_stands_aside_for_a_create_call(campaign, in_order, monkeypatch):
+    monkeypatch.setattr(courtesy, "MOST", 60)
+    campaign.concurrency = 1
+    real, seen = campaign.service.create, []
+
+    async def create(body):
+        if body["external_task_id"] == "b":
+            await asyncio.sleep(0.2)
+            seen.append(campaign.states()["a"])
+        return await real(body)
+
+    campaign.service.create = create
+    ran = await campaign.run(A, B)
+    assert (ran.exit_code, seen) == (0, [JobState.RENDERED])
 
 
 async def test_too_fast_for_too_long_leaves_the_job_pending(campaign, short_waits, monkeypatch):

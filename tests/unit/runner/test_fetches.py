@@ -12,6 +12,7 @@ from manifest_runner.errors import FetchError, LedgerError
 from manifest_runner.ledger import AttemptRecord, Ledger, open_ledger, queries
 from manifest_runner.models import ServiceStatus
 from manifest_runner.runner import fetches as fetches_module
+from manifest_runner.runner.courtesy import Courtesy
 from manifest_runner.runner.decide import Action
 from manifest_runner.runner.fetches import Fetches
 from manifest_runner.runner.guard import Guard
@@ -43,7 +44,7 @@ def ledger(tmp_path: Path):
 @pytest.fixture
 def desk(ledger: Ledger):
     fetcher, stop = Fetcher(), Stop()
-    fetches = Fetches(ledger=ledger, fetcher=fetcher, guard=Guard(ledger, stop))  # type: ignore[arg-type]
+    fetches = Fetches(ledger=ledger, fetcher=fetcher, guard=Guard(ledger, stop), courtesy=Courtesy())  # type: ignore[arg-type]
     return fetches, fetcher, stop
 
 

@@ -129,11 +129,11 @@ async def test_a_look_that_takes_long_is_followed_by_a_rest(desk, monkeypatch):
 
     monkeypatch.setattr(desk.client, "list_tasks", slow)
     desk.server.put(TASK, "processing")
-    desk.watch(TASK, pace=Pace(shortest=0.005, longest=1.0, rest=4.0))
+    desk.watch(TASK, pace=Pace(shortest=0.005, longest=1.0))
     await desk.looks(3)
     rests = [later - before for before, later in zip(over, begun[1:], strict=False)]
     assert len(rests) >= 2
-    assert min(rests) >= 4 * 0.03
+    assert min(rests) >= 0.03
 
 
 async def test_a_task_is_waited_for_until_it_ends(desk):

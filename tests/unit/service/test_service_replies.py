@@ -14,6 +14,7 @@ from manifest_runner.errors import GarbledReply
 from manifest_runner.models import ServiceStatus, quantity_from
 from manifest_runner.service import replies
 from manifest_runner.service.cleaning import id_from, message_from, moment_from, url_from
+from manifest_runner.service.listing import Listing
 from manifest_runner.service.replies import ResourcePack, Video
 
 FULL_TASK = {
@@ -252,7 +253,7 @@ _json = st.recursive(
 @given(_json)
 def test_any_data_is_read_or_garbled(data: object) -> None:
     sent = envelope(data)
-    page_from = partial(replies.page_from, page_size=2)
+    page_from = partial(Listing().page_from, page_size=2)
     for read in (replies.task_from, page_from, replies.audio_from, replies.account_envelope_from):
         with contextlib.suppress(GarbledReply):
             read(sent)
@@ -322,18 +323,18 @@ def test_ids_and_quantities_take_no_truth_values_for_numbers() -> None:
 
 
 def test_a_page_leaves_out_what_is_no_task_and_still_counts_it() -> None:
-    page = replies.page_from(envelope([{"task_id": 1}, None, "x", [], {}, {"task_id": "2"}]), page_size=6)
+    page = Listing().page_from(envelope([{"task_id": 1}, None, "x", [], {}, {"task_id": "2"}]), page_size=6)
     assert [entry.task_id for entry in page.tasks] == ["1", "2"]
     assert page.listed == 6
     assert page.request_id == "r1"
 
 
 def test_a_list_that_is_null_is_empty_and_one_that_is_none_is_garbled() -> None:
-    assert replies.page_from(envelope(None), page_size=9) == replies.TaskPage(
+    assert Listing().page_from(envelope(None), page_size=9) == replies.TaskPage(
         tasks=(), listed=0, request_id="r1"
     )
     with pytest.raises(GarbledReply, match="a list of tasks"):
-        replies.page_from(envelope({"task_id": 1}), page_size=9)
+        Listing().page_from(envelope({"task_id": 1}), page_size=9)
 
 
 def test_speech() -> None:
@@ -422,3 +423,20 @@ def test_the_accounts_inner_code_counts() -> None:
 def test_an_account_answer_without_an_account_is_garbled(data: object) -> None:
     with pytest.raises(GarbledReply):
         replies.account_envelope_from(envelope(data))
+
+
+def test_an_entry_is_read_anew_only_when_it_says_something_else() -> None:
+    listing = Listing()
+    first = listing.page_from(
+        envelope([{"task_id": "1"}, {"task_id": "2", "task_status": "submitted"}]), page_size=9
+    )
+    again = listing.page_from(
+        envelope([{"task_id": "2", "task_status": "succeed"}, {"task_id": "1"}]), page_size=9
+    )
+    assert [task.status for task in again.tasks] == [ServiceStatus.SUCCEED, ServiceStatus.UNKNOWN]
+    assert again.tasks[1] is first.tasks[0]
+    last = listing.page_from(
+        envelope([{"task_id": "3", "task_info": {"external_task_id": "1"}}]), page_size=9
+    )
+    assert [task.task_id for task in last.tasks] == ["3"]
+    assert len(listing._before) == 1, "only the last page is kept"

@@ -14,7 +14,9 @@ from service_stand_in import StandIn, drop, envelope, raw, refusal, stay_silent,
 from manifest_runner.errors import GarbledReply, RequestPhase, ServiceError, TransportFault
 from manifest_runner.http_logs import quiet_http_logs
 from manifest_runner.service import ApiKey, AvatarClient, CreateRequest, KeyPair, Timeouts, open_result
+from manifest_runner.service.auth import BLOTTED, TokenSource
 from manifest_runner.service.faults import transport_fault
+from manifest_runner.service.strict_json import parse_json
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -255,3 +257,14 @@ def test_faults_are_told_in_plain_words_and_prove_only_what_is_sure(error, words
     with pytest.raises(TransportFault, match=words):
         raise fault
     assert "hush" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    "quoted", [KEY, "".join(f"\\u{ord(letter):04x}" for letter in KEY), KEY.replace("-", "\\u002d")]
+)
+def test_a_key_is_blotted_out_of_what_was_parsed_however_it_is_written(quoted: str) -> None:
+    source = TokenSource(ApiKey(KEY))
+    raw_reply = f'{{"message": "you sent {quoted}", "{quoted}": ["x", "{quoted}"]}}'.encode()
+    value = parse_json(raw_reply, redact=lambda text: source.redact(text, KEY))
+    assert KEY not in repr(value)
+    assert repr(value).count(BLOTTED) == 3
