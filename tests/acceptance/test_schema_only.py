@@ -14,7 +14,10 @@ def test_media_are_not_looked_at_and_it_says_so(cli, tmp_path):
     assert cli("validate", "m.csv").returncode == 2
     answer = cli("validate", "m.csv", "--schema-only")
     assert answer.returncode == 0
-    assert answer.stdout == "m.csv is valid: campaign m, 1 job; its media were not looked at.\n"
+    assert answer.stdout.splitlines() == [
+        "m.csv is valid: campaign m, 1 job; its media were not looked at.",
+        "The service: kling, which is paid; --service sandbox is local and free.",
+    ]
     value = json.loads(cli("validate", "m.csv", "--schema-only", "--json").stdout)
     assert value == {
         "valid": True,
