@@ -53,24 +53,17 @@ def carry(
     return the exit code. `sends`: jobs may be sent by it."""
     flags = {name: options.pop(name) for name in RUN_OPTIONS}
     refuse_two_on_standard_output(flags["log_json"], as_json=flags["as_json"])
-    campaign = load_campaign(
-        **options
-    )  # a manifest that is wrong is told of before the rest is even imported
+    # A manifest that is wrong is told of before the rest is even imported.
+    campaign = load_campaign(**options)
 
     from manifest_runner.ledger import open_ledger, queries
-    from manifest_runner.ledger.standing import last_event, tasks_ended_after
+    from manifest_runner.ledger.standing import last_event
     from manifest_runner.runner.survey import enrol
 
     check_transport()
     manifest, variables = campaign.manifest, environment()
-    callbacks = callbacks_of(
-        manifest,
-        options["base_url"],
-        variables,
-        callback_url=flags["callback_url"],
-        listen=flags["listen"],
-        sends=sends,
-    )
+    where = {name: flags[name] for name in ("callback_url", "listen")}
+    callbacks = callbacks_of(manifest, options["base_url"], variables, sends=sends, **where)
     callbacks.prove_free()
     account = account_of(manifest, options["base_url"], variables)
     remote = is_elsewhere(manifest, options["base_url"], variables)
@@ -94,18 +87,10 @@ def carry(
             before = ledger.read(last_event)
             outcome = work(campaign, chosen, ledger, how, opening, log=log.log)
             outcome.problems += strange
-            log.exit_code = tell(
-                campaign,
-                ledger,
-                account,
-                outcome,
-                as_json=flags["as_json"],
-                events_there=flags["log_json"] == STANDARD_OUTPUT,
-            )
-            if callbacks.arrivals is not None:
-                ended = ledger.read(tasks_ended_after, manifest.campaign, before)
-                for line in callback_lines(callbacks.arrivals, ended):
-                    say(line, err=flags["as_json"] or flags["log_json"] == STANDARD_OUTPUT)
+            shown = {"as_json": flags["as_json"], "events_there": flags["log_json"] == STANDARD_OUTPUT}
+            log.exit_code = tell(campaign, ledger, account, outcome, **shown)
+            for line in _came(callbacks, campaign, ledger, before):
+                say(line, err=any(shown.values()))
         return log.exit_code
 
 
@@ -146,6 +131,16 @@ def _renamed(campaign: Campaign, plan: Plan, ledger: Ledger) -> list[str]:
 
     name = campaign.manifest.campaign
     return renaming_lines(ledger.read(lambda connection: renamed(plan, connection, name)), name)
+
+
+def _came(callbacks: Callbacks, campaign: Campaign, ledger: Ledger, before: int) -> list[str]:
+    """How many callbacks came for the tasks that ended since the transition of this number."""
+    from manifest_runner.ledger.standing import tasks_ended_after
+
+    if callbacks.arrivals is None:
+        return []
+    ended = ledger.read(tasks_ended_after, campaign.manifest.campaign, before)
+    return callback_lines(callbacks.arrivals, ended)
 
 
 def _how(flags: dict[str, Any], callbacks: Callbacks) -> RunOptions:

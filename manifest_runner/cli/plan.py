@@ -65,10 +65,8 @@ def command(retry: tuple[str, ...], as_json: bool, everything: bool, skip_urls: 
     account = account_of(manifest, options["base_url"], variables)
     noticed = Noticed(manifest)
     with ledger_if_any(campaign.ledger, account) as connection:
-        if connection is not None:
-            connection.execute(
-                "BEGIN"
-            )  # from here on one and the same ledger, whatever a run beside us writes
+        if connection is not None:  # from here on one and the same ledger, whatever a run beside us writes
+            connection.execute("BEGIN")
         with (
             media_on_the_way(
                 manifest, quiet=as_json, remote_service=remote, skip_urls=skip_urls, noticed=noticed

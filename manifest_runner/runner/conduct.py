@@ -131,10 +131,13 @@ class Conductor:
     async def _prepare_some(self, line: Iterator[Step], census: asyncio.Task[None]) -> None:
         """One of several that keep jobs ready beyond the slots: one that has to wait does not hold up the rest."""
         await asyncio.wait({census}, timeout=LOOK_AROUND_SECONDS)
-        for step in line:
-            if not self._stop.may_send():
+        while self._stop.may_send():
+            await (
+                self._courtesy.after_you()
+            )  # before a step is taken: who has one joins the line at once, in its order
+            step = next(line, None)
+            if step is None:
                 break
-            await self._courtesy.after_you()
             await self._guard.run(step, self._take_up, step)
         census.cancel()  # no further job is taken up
 

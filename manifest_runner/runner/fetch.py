@@ -149,9 +149,8 @@ class Fetcher:
 
     async def _land(self, url: str, output: str) -> _Landed:
         """One file: to a `.part` beside its final name, checked whole, synced to disk, renamed in one step."""
-        final, part = _cleared(
-            self._folder, output
-        )  # a few system calls, less than a thread takes to be woken
+        # No thread is woken for a few system calls.
+        final, part = _cleared(self._folder, output)
         try:
             await self._stream(url, part)
             facts, sha256 = await asyncio.to_thread(_checked_and_settled, part, final)

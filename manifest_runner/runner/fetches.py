@@ -63,9 +63,9 @@ class Fetches:
 
     async def work(self) -> None:
         while True:
+            await self._courtesy.after_you()
             errand = self._next()
             if errand is not None:
-                await self._courtesy.after_you()
                 await self._guard.run(errand.step, self._carry_out, errand)
             elif self._closed:
                 return

@@ -55,7 +55,7 @@ def pool(keep: int, seconds: float = 4.0) -> httpx.Limits:
 
 
 class _NoCookies(httpx.Cookies):
-    """An answer's cookies are not even read: to find out that there are none takes httpx as long as a small request."""
+    """An answer's cookies are not even read: httpx would make several objects of each answer, mostly to find none."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         """Nothing is kept."""
@@ -69,8 +69,8 @@ class Client(httpx.AsyncClient):
         return _NO_COOKIES
 
     @cookies.setter
-    def cookies(self, cookies: object) -> None:
-        raise TypeError(f"no cookie is kept, {type(cookies)} or other")
+    def cookies(self, cookies: object) -> None:  # noqa: ARG002 - whatever it is
+        raise TypeError("no cookie is kept")
 
 
 _NO_COOKIES = _NoCookies()
@@ -80,7 +80,7 @@ _NO_COOKIES = _NoCookies()
 async def answer_to(client: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
     """Send a request as it is, with no more headers than it has but `User-Agent`; its answer, to be read within.
 
-    What httpx's client would merge into each request is nothing here, and takes as long as sending it.
+    Httpx's client has nothing of its own here to merge into a request, and would take its time to.
     """
     request.headers["User-Agent"] = USER_AGENT
     response = await client.send(request, stream=True)

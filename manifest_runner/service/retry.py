@@ -11,6 +11,7 @@ from manifest_runner.errors import GarbledReply, ServiceError, ServiceRefused, T
 from manifest_runner.service.codes import Decision, decision_for
 from manifest_runner.service.headers import LONGEST_RETRY_AFTER
 
+LOOK_UP_TRIES = 8  # some two minutes, of a question that costs nothing
 _FIRST_SECONDS = 1.0
 _LONGEST_SECONDS = 30.0
 _PASSING = (Decision.TRY_AGAIN, Decision.SLOW_DOWN, Decision.HOLD_BACK)
@@ -44,9 +45,6 @@ def _passes(error: ServiceError) -> bool:
             return True
         case _:
             return False
-
-
-LOOK_UP_TRIES = 8  # some two minutes, of a question that costs nothing
 
 
 async def repeat_safely(

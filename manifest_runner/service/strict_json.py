@@ -28,10 +28,9 @@ def parse_json(raw: bytes, *, redact: Callable[[str], str] = str) -> object:
             parse_constant=_no_constant,
             object_pairs_hook=_members,
         )
+        # What is nowhere in the text is in none of its parts, where no escape hides a letter.
         if "\\" not in text and redact(text) == text:
-            return (
-                value  # what is nowhere in the text is in none of its parts, where no escape hides a letter
-            )
+            return value
         return _redacted(value, redact)
     except json.JSONDecodeError:
         raise ValueError("it is cut off or no JSON") from None
