@@ -44,7 +44,7 @@ faults: $(FOR_TESTS)
 kill: $(FOR_TESTS)
 	$(BIN)/python -m benchmarks.kill --kills $(KILLS)
 
-# How quick it is, figure by figure, with its goals: half an hour on a machine that does nothing else.
+# How quick it is, figure by figure, with its goals: three quarters of an hour on a machine that does nothing else.
 bench: $(FOR_TESTS)
 	$(BIN)/python -m benchmarks.all
 

@@ -2,7 +2,8 @@
 
     python -m benchmarks.all
 
-Takes half an hour or so, most of it the run of 100,000 rows. Exits 1 when a goal was missed.
+Takes three quarters of an hour, half of it the run of 100,000 rows and much of the rest the waves. Exits 1 when a goal
+was missed.
 """
 
 from __future__ import annotations
