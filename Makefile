@@ -16,7 +16,6 @@ KILLS ?= 60
 
 demo: $(INSTALLED)
 	$(BIN)/manifest-runner run examples/quickstart.yaml
-	@echo "Videos and report: examples/out/quickstart"
 
 # Measured is what goes through every line; what goes through the same lines again and again would take half as long
 # again if it were measured too.

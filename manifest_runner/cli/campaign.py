@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from manifest_runner.cli.problems import keep_problems
+from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestError, UsageError
 from manifest_runner.models import Job, Manifest, ServiceName, quantity_from
 
@@ -53,7 +54,7 @@ class DecimalText(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # 
             return value
         units = quantity_from(value)
         if units is None:
-            self.fail(f"{value!r} is no number of units: write it with a point, such as 5.50.", param, ctx)
+            self.fail(f"{value!r} is no number of units: write one from 0 up, such as 5.50.", param, ctx)
         return units
 
 
@@ -122,8 +123,10 @@ def load_campaign(
     output: str | None,
     ledger: Path | None,
     out: Path | None,
+    keep: bool = True,
 ) -> Campaign:
-    """Read the manifest under the command line's settings. Raises ManifestError."""
+    """Read the manifest under the command line's settings. Raises ManifestError; what it says is also kept in
+    problems.csv, unless `keep` is false."""
     from manifest_runner.manifest import Settings, load_manifest
 
     settings = Settings(
@@ -137,13 +140,37 @@ def load_campaign(
     try:
         loaded = load_manifest(manifest, settings=settings)
     except ManifestError as error:
-        keep_what_was_read(error, manifest, out)
+        if keep:
+            keep_what_was_read(error, manifest, out)
         raise
+    return _placed(loaded, ledger, out)
+
+
+def _placed(manifest: Manifest, ledger: Path | None, out: Path | None) -> Campaign:
     return Campaign(
-        manifest=loaded,
-        ledger=ledger or _own(loaded.folder, ".manifest-runner/ledger.sqlite3", "--ledger"),
-        out=out or _output_folder(loaded.folder, loaded.campaign),
+        manifest=manifest,
+        ledger=ledger or _own(manifest.folder, ".manifest-runner/ledger.sqlite3", "--ledger"),
+        out=out or _output_folder(manifest.folder, manifest.campaign),
     )
+
+
+def known_campaign(path: Path, **options: Any) -> Campaign:
+    """The campaign for whoever asks the ledger alone: a manifest that is being edited stands in nobody's way.
+
+    Where it can't be used as it is, that is said, and the campaign has no jobs. Raises ManifestError where not even
+    its name can be had.
+    """
+    try:
+        return load_campaign(path, **options, keep=False)
+    except ManifestError as error:
+        if error.campaign is None or not path.is_file():
+            raise
+        say(
+            f"Note: {path} can't be used as it is (`validate` says why). This is what the ledger knows.",
+            err=True,
+        )
+        manifest = Manifest(path=path, campaign=error.campaign, jobs=())
+        return _placed(manifest, options["ledger"], options["out"])
 
 
 def keep_what_was_read(error: ManifestError, manifest: Path, out: Path | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifest_runner.cli.campaign import campaign_options, load_campaign
+from manifest_runner.cli.campaign import campaign_options, known_campaign
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import UsageError
 from manifest_runner.models import utc_text
@@ -28,7 +28,7 @@ def command(external_task_id: str, as_json: bool, **options: Any) -> int:
     from manifest_runner.ledger import open_for_reading, queries, speeches
     from manifest_runner.report.story import story_lines
 
-    campaign = load_campaign(**options)
+    campaign = known_campaign(options.pop("manifest"), **options)
     with open_for_reading(campaign.ledger) as connection:
         key = queries.later_attempts(connection, [external_task_id]).get(external_task_id, external_task_id)
         record = queries.job(connection, key)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from manifest_runner.cli.campaign import campaign_options, load_campaign
+from manifest_runner.cli.campaign import campaign_options, known_campaign
 from manifest_runner.cli.terminal import say
 
 
@@ -20,7 +20,7 @@ def command(as_json: bool, **options: Any) -> int:
     from manifest_runner.media import DEFAULT_RATES
     from manifest_runner.report import collect, summary_lines, write_json, write_reports
 
-    campaign = load_campaign(**options)
+    campaign = known_campaign(options.pop("manifest"), **options)
     with (
         open_for_reading(campaign.ledger) as connection,
         collect(

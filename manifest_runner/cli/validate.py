@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(as_json: bool, schema_only: bool, skip_urls: bool, **options: Any) -> int:
-    """Check MANIFEST and its media; send nothing. Every problem is listed, with its place and its mend.
+    """Check MANIFEST and its media; send nothing. Every problem is listed, with its place and its mend
+    (of a sheet whose header is wrong, that comes first).
 
     What can be made to fit is no problem. Rows that can't be used as they are are also written to problems.csv in the
     campaign's output folder.

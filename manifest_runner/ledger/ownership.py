@@ -29,8 +29,9 @@ def refuse_other_account(connection: sqlite3.Connection, account: str) -> None:
     bound = queries.account(connection)
     if bound not in (None, account) and queries.anything_sent(connection):
         raise LedgerMismatch(
-            f"This ledger holds jobs of {bound}; this run is for {account}.",
-            mend="Keep one ledger and one output folder for each service: name others with --ledger and --out.",
+            f"This ledger holds jobs of {bound}, and {account} is meant here.",
+            mend=f"If {bound} is meant, say so (`service:` in the manifest, or --service). Else keep one ledger and "
+            "one output folder for each service: name others with --ledger and --out.",
         )
 
 

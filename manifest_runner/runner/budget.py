@@ -16,7 +16,7 @@ from manifest_runner.models import Units, units_text
 
 class Budget:
     """`limit` None is no budget; `committed` is what the campaign has spent or reserved before this run
-    (`spent_before` of it is spent).
+    (`spent_before` of it is spent, and `carried` reserved for tasks that this run only has to wait for).
 
     Reservations of attempts that earlier runs left in flight are part of `committed`, and named in `in_flight`
     so that they are settled like this run's own. So are those of calls that may still turn out to have arrived; of
@@ -29,8 +29,10 @@ class Budget:
         committed: Units,
         in_flight: dict[str, Units] | None = None,
         dormant: Collection[str] = (),
+        carried: Units = Decimal(0),
     ) -> None:
         self.limit = limit
+        self.carried = carried
         self._reserved: dict[str, Units] = dict(in_flight or {})
         self._spent = self.spent_before = committed - sum(self._reserved.values(), Decimal(0))
         self._dormant = set(dormant)

@@ -32,7 +32,11 @@ def budget_of(manifest: Manifest, plan: Plan, ledger: Ledger) -> Budget:
                 if step.action is Action.SEND:
                     dormant.add(step.external_task_id)
     committed = spent.committed + sum(late.values(), Decimal(0))
-    return Budget(manifest.budget_units, committed, in_flight | held, dormant)
+    asked = {
+        step.external_task_id for step in plan.steps(Action.RESOLVE)
+    }  # the plan counts what they may cost
+    carried = sum((units for key, units in in_flight.items() if key not in asked), Decimal(0))
+    return Budget(manifest.budget_units, committed, in_flight | held, dormant, carried)
 
 
 def refuse_other_key(plan: Plan, ledger: Ledger, campaign: str, key_id: str) -> None:

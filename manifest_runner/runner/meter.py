@@ -31,8 +31,10 @@ class Figures:
     slots_used: int
     slots_limit: int | None  # None until the run has slots
     slots_ceiling: int | None
-    units_spent: Units | None  # None until the run has a budget to ask
-    units_held: Units  # for what is under way
+    units_spent: (
+        Units | None
+    )  # with the worst case of what gave no figure; None until the run has a budget to ask
+    units_held: Units  # for what is under way, or about to be sent
     units_limit: Units | None  # the budget
     units_expected: Units  # what is spent when the run has done all it means to
     video_seconds: Decimal  # of the videos that this run has fetched
@@ -130,7 +132,8 @@ class Meter:
             units_spent=budget.spent if budget else None,
             units_held=budget.committed - budget.spent if budget else NOTHING,
             units_limit=self._budget,
-            units_expected=(budget.spent_before if budget else NOTHING) + self._expected_units,
+            units_expected=self._expected_units
+            + (budget.spent_before + budget.carried if budget else NOTHING),
             video_seconds=self._video_seconds,
             seconds_expected=self._expected_seconds,
             bytes_received=self._gauges.bytes_received,

@@ -29,7 +29,7 @@ _SHORTEST_REDACTED = 8  # blotting out shorter texts would maul messages more th
 
 _WAYS_OUT = (
     f"Set {API_KEY}, or {ACCESS_KEY} together with {SECRET_KEY}, in the environment or a .env file;"
-    " or write `service: sandbox` in the manifest to try everything without an account."
+    " or try everything without an account: `service: sandbox` in the manifest, or --service sandbox."
 )
 
 

@@ -423,3 +423,18 @@ def test_an_address_of_ones_own_is_not_called_paid_for_sure(cli, folder):
     write(folder, row("one"), head="")
     said = cli("plan", "c.yaml", "--base-url", "http://127.0.0.1:9").stdout
     assert "The service: kling:127.0.0.1, an address of your own: what it makes may be paid." in said
+
+
+def test_a_sheet_that_is_being_edited_hides_no_paid_job(cli, folder):
+    """What the ledger knows is told though the manifest can't be used as it is."""
+    write(folder, row("one"))
+    assert cli("run", "c.yaml").returncode == 0
+    write(folder, row("one", ", promt: calm"))
+    for command in (("explain", "c.yaml", "one"), ("report", "c.yaml")):
+        answer = cli(*command)
+        assert answer.returncode == 0, answer.stderr
+        assert "Note: c.yaml can't be used as it is (`validate` says why)." in answer.stderr
+        assert "one" in answer.stdout
+    assert report(folder)["totals"]["jobs"] == 1
+    assert not (folder / "out" / "c" / "problems.csv").exists(), "nobody asked for it"
+    assert "There is no file d.yaml." in cli("explain", "d.yaml", "one").stderr

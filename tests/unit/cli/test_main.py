@@ -16,7 +16,7 @@ from manifest_runner.errors import Interrupted, UsageError
     [
         ("--concurrency", "many", "'many' is not a whole number from 1 to 1000, or `auto`."),
         ("--concurrency", "0", "'0' is not a whole number from 1 to 1000, or `auto`."),
-        ("--budget-units", "5,50", "'5,50' is no number of units: write it with a point, such as 5.50."),
+        ("--budget-units", "5,50", "'5,50' is no number of units: write one from 0 up, such as 5.50."),
     ],
 )
 def test_a_wrong_value_is_told_with_the_right_form(

@@ -136,7 +136,7 @@ def test_an_attempt_binds_a_ledger_for_good_and_a_row_does_not(connection, steps
     assert queries.anything_sent(connection)
     ownership.refuse_other_account(connection, "kling:host")
     for refused in (ownership.refuse_other_account, ownership.bind_account):
-        with pytest.raises(LedgerMismatch, match="jobs of kling:host; this run is for sandbox") as caught:
+        with pytest.raises(LedgerMismatch, match="jobs of kling:host, and sandbox is meant here") as caught:
             refused(connection, "sandbox")
         assert "--ledger" in caught.value.mend
     assert queries.account(connection) == "kling:host"

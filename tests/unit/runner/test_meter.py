@@ -101,7 +101,7 @@ def test_more_than_one_part_is_caught_up_with(doings):
 
 def test_units_are_the_budgets_own(doings):
     doings.enrol("a")
-    budget = Budget(Decimal(500), Decimal("12.4"), {"x": Decimal(2)})
+    budget = Budget(Decimal(500), Decimal("12.4"), {"x": Decimal(2)}, carried=Decimal(2))
     gauges = Gauges(slots=SimpleNamespace(used=3, limit=4, ceiling=5), budget=budget)
     looking = meter(doings, Clock(), units=4, gauges=gauges)
     looking.look()
@@ -110,7 +110,9 @@ def test_units_are_the_budgets_own(doings):
     gauges.received(1_500_000)
     figures = looking.look()
     assert (figures.units_spent, figures.units_held) == (Decimal("14.8"), Decimal(2))
-    assert figures.units_expected == Decimal("14.4"), "what was spent before, and what this run expects"
+    assert figures.units_expected == Decimal("16.4"), (
+        "spent before, at the service before, and what this run sends"
+    )
     assert (figures.slots_used, figures.slots_limit, figures.slots_ceiling) == (3, 4, 5)
     assert figures.bytes_received == 1_500_000
 

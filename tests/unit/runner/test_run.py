@@ -239,6 +239,25 @@ async def test_units_of_what_is_in_flight_are_reserved_once(campaign, in_order):
     assert (ran.exit_code, campaign.spend().committed) == (0, Decimal("1.6"))
 
 
+async def test_what_is_at_the_service_is_carried_and_what_is_sent_is_not(campaign, in_order, monkeypatch):
+    """A run's figures are of the campaign: what it only waits for counts once, beside what it sends."""
+    budgets, budget_of = [], run.budget_of
+
+    def noted(*arguments):
+        budgets.append(budget_of(*arguments))
+        return budgets[-1]
+
+    monkeypatch.setattr(run, "budget_of", noted)
+    jobs = [with_files("a"), with_files("b")]
+    campaign.concurrency, campaign.task_timeout = 1, 0.1
+    campaign.service.held = {"a"}
+    await campaign.run(*jobs)
+    campaign.task_timeout = 60
+    campaign.service.held.clear()
+    await campaign.run(*jobs)
+    assert [budget.carried for budget in budgets] == [Decimal(0), Decimal("0.8")]
+
+
 # -- what the program ends with ----------------------------------------------------------------------------------
 
 
