@@ -131,8 +131,9 @@ class Location:
 
     file: str
     line: int | None = None
-    column: int | str | None = None  # a CSV column is named by its header
+    column: int | str | None = None  # a sheet's column is named by its header
     json_path: str | None = None  # `$.jobs[2].prompt`
+    cell: str | None = None  # in a workbook: `Spring!D17`
 
     def __post_init__(self) -> None:
         """Names of files and columns are anybody's: none of them reaches a terminal as it is."""
@@ -142,6 +143,8 @@ class Location:
             object.__setattr__(self, "column", printable(self.column))
         if self.json_path is not None and not self.json_path.isprintable():
             object.__setattr__(self, "json_path", printable(self.json_path))
+        if self.cell is not None and not self.cell.isprintable():
+            object.__setattr__(self, "cell", printable(self.cell))
 
     @property
     def row(self) -> str | None:
@@ -152,11 +155,11 @@ class Location:
 
     def __str__(self) -> str:
         parts = [self.file]
-        if self.line is not None:
+        if self.line is not None and self.cell is None:
             parts.append(str(self.line))
-        if isinstance(self.column, int):
+        if isinstance(self.column, int) and self.cell is None:
             parts.append(str(self.column))
-        where = ":".join(parts)
+        where = ":".join(parts) if self.cell is None else f"{self.file} {self.cell}"
         if isinstance(self.column, str):
             where += f" (column {self.column})"
         return where
@@ -274,7 +277,8 @@ class Manifest:
 
     `jobs` of a large sheet are made anew each time they are asked for: compare them by value, and keep none for long.
     `concurrency` None: as many tasks at once as the account turns out to take. `made_ids` of its jobs had no id of
-    their own: editing such a row makes another id, and with it another job.
+    their own: editing such a row makes another id, and with it another job. `notes`: sentences about how its rows were
+    read, which a person should see before anything is paid.
     """
 
     path: Path
@@ -284,6 +288,7 @@ class Manifest:
     concurrency: int | None = 5
     budget_units: Units | None = None
     made_ids: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:

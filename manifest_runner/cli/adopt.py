@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifest_runner.cli.campaign import Campaign, campaign_options, load_campaign, media_on_the_way
+from manifest_runner.cli.campaign import Campaign, campaign_options, load_campaign
+from manifest_runner.cli.looking import media_on_the_way
 from manifest_runner.cli.service import account_of, check_transport, environment, open_service
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import UsageError

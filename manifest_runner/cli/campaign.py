@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,14 +14,11 @@ import click
 from manifest_runner.cli.problems import keep_problems
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestError, UsageError
-from manifest_runner.models import Job, Manifest, ServiceName, quantity_from
+from manifest_runner.models import Manifest, ServiceName, quantity_from
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from manifest_runner.cli.noticing import Noticed
-    from manifest_runner.manifest import Sketch
-    from manifest_runner.media import Preflight
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,6 +79,13 @@ def campaign_options(command: F) -> F:
             click.option(
                 "--output", metavar="TEMPLATE", help='Name of each video, such as "{external_task_id}.mp4".'
             ),
+            click.option("--sheet", metavar="NAME", help="The workbook's sheet that has the rows."),
+            click.option(
+                "--header-row",
+                type=click.IntRange(1, 1_048_576),
+                metavar="N",
+                help="The sheet's row with the headings, when a title stands above it.",
+            ),
             click.option(
                 "--ledger",
                 type=click.Path(path_type=Path),
@@ -121,13 +125,15 @@ def load_campaign(
     concurrency: int | Literal["auto"] | None,
     budget_units: Decimal | None,
     output: str | None,
+    sheet: str | None,
+    header_row: int | None,
     ledger: Path | None,
     out: Path | None,
     keep: bool = True,
 ) -> Campaign:
     """Read the manifest under the command line's settings. Raises ManifestError; what it says is also kept in
     problems.csv, unless `keep` is false."""
-    from manifest_runner.manifest import Settings, load_manifest
+    from manifest_runner.manifest import Layout, Settings, load_manifest
 
     settings = Settings(
         campaign=campaign,
@@ -136,6 +142,7 @@ def load_campaign(
         concurrency=concurrency,
         budget_units=budget_units,
         output=output,
+        layout=Layout(sheet=sheet, header_row=header_row),
     )
     try:
         loaded = load_manifest(manifest, settings=settings)
@@ -208,95 +215,6 @@ def where_it_leads(place: Path) -> Path:
         return place.resolve()
     except (OSError, RuntimeError):
         raise UsageError(f"{place} is a link that leads nowhere.", mend="Take the link away.") from None
-
-
-def media_options(command: F) -> F:
-    """What the commands that look at media can be told about how."""
-    return click.option(
-        "--skip-urls",
-        is_flag=True,
-        help="Don't look at what media URLs lead to: the service fetches them by itself.",
-    )(command)
-
-
-@contextmanager
-def media_on_the_way(
-    manifest: Manifest,
-    *,
-    quiet: bool,
-    remote_service: bool,
-    skip_urls: bool = False,
-    previews: bool = False,
-    noticed: Noticed | None = None,
-) -> Iterator[tuple[Preflight, OnTheWay]]:
-    """What is known of the jobs' media, and the way on which they are looked at while they pass by: a large sheet is
-    gone through once, whatever else is done with its rows. With a bar on a terminal; what is found is kept for the next
-    command.
-
-    `previews`: what only a preview shows (where the mouth is) counts as well.
-    """
-    from tqdm import tqdm
-
-    from manifest_runner.media import looking, open_cache
-
-    with (
-        tqdm(
-            total=len(manifest.jobs), desc="Checking media", unit="job", disable=quiet or None, leave=False
-        ) as bar,
-        open_cache() as cache,
-        looking(
-            manifest.folder,
-            remote_service=remote_service,
-            look_at_urls=not skip_urls,
-            previews=previews,
-            cache=cache,
-        ) as found,
-    ):
-        yield found, OnTheWay(found, noticed, lambda count: advance(bar, count))
-
-
-class OnTheWay:
-    """What happens to rows while they pass by (`runner.survey.Way`)."""
-
-    def __init__(self, found: Preflight, noticed: Noticed | None, progress: Callable[[int], None]) -> None:
-        self._found = found
-        self._noticed = noticed
-        self._progress = progress
-
-    def over(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        return self._found.over(self._noticed.over(jobs) if self._noticed else jobs, self._progress)
-
-    def note(self, sketch: Sketch, done: int) -> None:
-        self._progress(done)
-        if self._noticed:
-            self._noticed.note(sketch)
-
-
-def look_at_media(
-    manifest: Manifest,
-    *,
-    quiet: bool,
-    remote_service: bool,
-    skip_urls: bool = False,
-    previews: bool = False,
-    noticed: Noticed | None = None,
-) -> Preflight:
-    """The same in a pass of its own."""
-    with media_on_the_way(
-        manifest,
-        quiet=quiet,
-        remote_service=remote_service,
-        skip_urls=skip_urls,
-        previews=previews,
-        noticed=noticed,
-    ) as (found, way):
-        for _ in way.over(manifest.jobs):
-            pass
-    return found
-
-
-def advance(bar: Any, count: int) -> None:
-    bar.update(count)
 
 
 @contextmanager

@@ -4,28 +4,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from manifest_runner.cli.asking import ask_first, cost_range
 from manifest_runner.cli.callbacks import Callbacks
-from manifest_runner.cli.campaign import (
-    Campaign,
-    advance,
-    load_campaign,
-    media_on_the_way,
-)
+from manifest_runner.cli.campaign import Campaign, load_campaign
 from manifest_runner.cli.events import (
     STANDARD_OUTPUT,
     events_out,
     refuse_two_on_standard_output,
 )
 from manifest_runner.cli.listening import callbacks_of
+from manifest_runner.cli.looking import advance, media_on_the_way
 from manifest_runner.cli.noticing import Noticed, warning_lines
 from manifest_runner.cli.problems import problems_kept
 from manifest_runner.cli.renaming import renaming_lines
 from manifest_runner.cli.run_options import RUN_OPTIONS
+from manifest_runner.cli.selecting import planned
 from manifest_runner.cli.service import account_of, check_transport, environment, is_elsewhere, open_service
 from manifest_runner.cli.telling import altered, callback_lines, meter_of, tell, telling_events
 from manifest_runner.cli.terminal import say
@@ -33,12 +30,15 @@ from manifest_runner.errors import Interrupted, LedgerError, ManifestRunnerError
 from manifest_runner.models import units_text
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from manifest_runner.ledger import Ledger
     from manifest_runner.runner.conduct import Outcome
     from manifest_runner.runner.decide import Retry
     from manifest_runner.runner.log_json import JsonLog
     from manifest_runner.runner.options import RunOptions, Service
     from manifest_runner.runner.plan import Plan
+    from manifest_runner.runner.selection import Selection
 
 
 def carry(
@@ -47,10 +47,11 @@ def carry(
     retry: Sequence[Retry] = (),
     retry_ids: Sequence[str] = (),
     choose: Callable[[Plan], Plan] | None = None,
+    selection: Selection | None = None,
     sends: bool = True,
 ) -> int:
-    """Plan the campaign that the command's `options` name, carry the plan out (or what `choose` takes of it), and
-    return the exit code. `sends`: jobs may be sent by it."""
+    """Plan the campaign that the command's `options` name, or what is selected of it, carry the plan out (or what
+    `choose` takes of it), and return the exit code. `sends`: jobs may be sent by it."""
     flags = {name: options.pop(name) for name in RUN_OPTIONS}
     refuse_two_on_standard_output(flags["log_json"], as_json=flags["as_json"])
     # A manifest that is wrong is told of before the rest is even imported.
@@ -72,7 +73,7 @@ def carry(
         open_ledger(campaign.ledger, account=account, take_over=flags["take_over"]) as ledger,
     ):
         plan, noticed = _planned(
-            campaign, ledger, retry, retry_ids, remote_service=remote, quiet=flags["as_json"]
+            campaign, ledger, retry, retry_ids, selection, remote_service=remote, quiet=flags["as_json"]
         )
         strange = altered(plan)
         enrol(ledger, manifest.campaign, manifest.jobs, plan)
@@ -88,7 +89,8 @@ def carry(
             outcome = work(campaign, chosen, ledger, how, opening, log=log.log)
             outcome.problems += strange
             shown = {"as_json": flags["as_json"], "events_there": flags["log_json"] == STANDARD_OUTPUT}
-            log.exit_code = tell(campaign, ledger, account, outcome, **shown)
+            asked = chosen.meant if selection and not selection.is_everything else None
+            log.exit_code = tell(campaign, ledger, account, outcome, asked=asked, **shown)
             for line in _came(callbacks, campaign, ledger, before):
                 say(line, err=any(shown.values()))
         return log.exit_code
@@ -99,6 +101,7 @@ def _planned(
     ledger: Ledger,
     retry: Sequence[Retry],
     retry_ids: Sequence[str],
+    selection: Selection | None,
     *,
     remote_service: bool,
     quiet: bool,
@@ -115,11 +118,23 @@ def _planned(
         ) as (found, way),
         problems_kept(campaign),
     ):
-        plan = ledger.read(
-            lambda connection: survey(
-                manifest, found, connection, campaign.out, retry=retry, retry_ids=retry_ids, way=way
-            )
-        )
+
+        def surveyed(connection: sqlite3.Connection) -> Plan:
+            def survey_of(only: Collection[int] | None) -> Plan:
+                return survey(
+                    manifest,
+                    found,
+                    connection,
+                    campaign.out,
+                    retry=retry,
+                    retry_ids=retry_ids,
+                    way=way,
+                    only=only,
+                )
+
+            return planned(selection, manifest, connection, survey_of) if selection else survey_of(None)
+
+        plan = ledger.read(surveyed)
     for line in warning_lines(found, plan):
         say(line, err=True)
     return plan, noticed.lines()

@@ -66,8 +66,8 @@ class Noticed:
         self._references.update(dict.fromkeys(sketch.sounds))
 
     def lines(self) -> list[str]:
-        """What is allowed, and may still not be meant."""
-        return [*self._ids(), *self._voices(), *self._places(), *self._calls()]
+        """How the rows were read, and what is allowed and may still not be meant."""
+        return [*self._manifest.notes, *self._ids(), *self._voices(), *self._places(), *self._calls()]
 
     def _hear(self, job: Job) -> None:
         if job.speech is None:

@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifest_runner.cli.campaign import (
-    campaign_options,
-    ledger_if_any,
-    load_campaign,
-    media_on_the_way,
-    media_options,
-)
+from manifest_runner.cli.campaign import campaign_options, ledger_if_any, load_campaign
 from manifest_runner.cli.costing import units_range
+from manifest_runner.cli.looking import media_on_the_way, media_options
 from manifest_runner.cli.noticing import Noticed, warning_lines
 from manifest_runner.cli.problems import problems_kept
 from manifest_runner.cli.renaming import renaming_lines, renaming_value
+from manifest_runner.cli.selecting import planned, selecting_options, taken_from
 from manifest_runner.cli.service import account_of, environment, is_elsewhere, service_line
 from manifest_runner.cli.terminal import say
 from manifest_runner.models import units_text
@@ -37,6 +33,7 @@ SIGNS = {"send": "+", "resolve": "?", "watch": "~", "fetch": "<", "restore": "="
 
 @click.command("plan")
 @campaign_options
+@selecting_options
 @media_options
 @click.option(
     "--retry",
@@ -58,6 +55,7 @@ def command(retry: tuple[str, ...], as_json: bool, everything: bool, skip_urls: 
     from manifest_runner.runner.renamed import renamed
     from manifest_runner.runner.survey import survey
 
+    selection = taken_from(options)
     campaign = load_campaign(**options)
     manifest = campaign.manifest
     variables = environment()
@@ -74,7 +72,14 @@ def command(retry: tuple[str, ...], as_json: bool, everything: bool, skip_urls: 
             problems_kept(campaign),
         ):
             kinds = [Retry(kind) for kind in retry]
-            plan = survey(manifest, found, connection, campaign.out, retry=kinds, way=way)
+            plan = planned(
+                selection,
+                manifest,
+                connection,
+                lambda only: survey(
+                    manifest, found, connection, campaign.out, retry=kinds, way=way, only=only
+                ),
+            )
         left = manifest.budget_units
         if left is not None and connection is not None:
             left -= queries.spend(connection, manifest.campaign).committed

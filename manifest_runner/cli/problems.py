@@ -49,6 +49,7 @@ def problems_value(problems: Sequence[Problem]) -> list[dict[str, Any]]:
             "file": problem.location.file,
             "line": problem.location.line,
             "column": problem.location.column,
+            "cell": problem.location.cell,
             "json_path": problem.location.json_path,
             "job": problem.job,
             "kind": problem.kind or None,

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifest_runner.cli.campaign import (
-    campaign_options,
-    look_at_media,
-    media_options,
-)
+from manifest_runner.cli.campaign import campaign_options
+from manifest_runner.cli.looking import look_at_media, media_options
 from manifest_runner.cli.noticing import Noticed, warning_lines
+from manifest_runner.cli.selecting import selecting_options
 from manifest_runner.cli.service import check_transport
 from manifest_runner.cli.stage import ACCOUNT, Stage, records_of, sandbox_of, set_stage
 from manifest_runner.cli.terminal import say
@@ -30,6 +28,7 @@ WAITS = 86_400.0  # seconds: the sandbox is our own, and a task in it may wait l
 
 @click.command("rehearse")
 @campaign_options
+@selecting_options
 @media_options
 @click.option("--take-over", is_flag=True, help="The rehearsal that the ledger names does not run any more.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json to standard output at the end.")

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from manifest_runner.cli.campaign import advance
 from manifest_runner.cli.costing import (
     BAD_MEDIA,
     cost_lines,
@@ -18,6 +17,7 @@ from manifest_runner.cli.costing import (
     is_unknown_here,
     units_range,
 )
+from manifest_runner.cli.looking import advance
 from manifest_runner.cli.stage import ACCOUNT, Stage, records_of
 from manifest_runner.cli.telling import tell_problems, tell_stop
 from manifest_runner.cli.terminal import say

@@ -11,6 +11,7 @@ from manifest_runner.cli.campaign import campaign_options
 from manifest_runner.cli.carrying import carry
 from manifest_runner.cli.plan import plan_lines
 from manifest_runner.cli.run_options import run_options
+from manifest_runner.cli.selecting import selecting_options, taken_from
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import UsageError
 
@@ -24,6 +25,7 @@ KINDS = ("failed", "rejected", "expired", "changed")
 
 @click.command("retry")
 @campaign_options
+@selecting_options
 @click.option("--failed", is_flag=True, help="Jobs whose task the service reported failed.")
 @click.option("--rejected", is_flag=True, help="Jobs that the service refused for good.")
 @click.option("--expired", is_flag=True, help="Jobs whose paid video is not at the service any more.")
@@ -62,7 +64,13 @@ def command(*, ids: tuple[str, ...], **options: Any) -> int:
             say(line, err=True)
         return plan.only(lambda step: step.action in UNDER_WAY or sent_again(step, kinds, ids))
 
-    return carry(options, retry=chosen or list(Retry), retry_ids=ids, choose=only_those)
+    return carry(
+        options,
+        retry=chosen or list(Retry),
+        retry_ids=ids,
+        choose=only_those,
+        selection=taken_from(options),
+    )
 
 
 def sent_again(step: Step, kinds: Sequence[Retry], ids: Sequence[str]) -> bool:

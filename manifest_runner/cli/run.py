@@ -9,10 +9,12 @@ import click
 from manifest_runner.cli.campaign import campaign_options
 from manifest_runner.cli.carrying import carry
 from manifest_runner.cli.run_options import run_options
+from manifest_runner.cli.selecting import selecting_options, taken_from
 
 
 @click.command("run")
 @campaign_options
+@selecting_options
 @click.option(
     "--retry",
     multiple=True,
@@ -27,4 +29,4 @@ def command(*, retry: tuple[str, ...], **options: Any) -> int:
     """
     from manifest_runner.runner.decide import Retry
 
-    return carry(options, retry=[Retry(kind) for kind in retry])
+    return carry(options, retry=[Retry(kind) for kind in retry], selection=taken_from(options))

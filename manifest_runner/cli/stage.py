@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifest_runner.cli.campaign import Campaign, load_campaign, where_it_leads
+from manifest_runner.cli.selecting import only_selected, taken_from
 from manifest_runner.cli.terminal import say
 from manifest_runner.disk import kept_name
 from manifest_runner.errors import ManifestError, UsageError
@@ -33,8 +34,14 @@ def set_stage(options: dict[str, Any]) -> Stage:
     lies in the output folder is opened."""
     from manifest_runner.runner.rehearsal import FOLDER, places_in_the_way, rehearsed
 
+    selection = taken_from(options)
+    if selection.by_ledger:
+        raise UsageError(
+            "A rehearsal knows nothing of what was sent: it can't be selected by state, code or change.",
+            mend="Select by id, tag, rows or sample.",
+        )
     campaign = load_campaign(**{**options, "base_url": None})
-    manifest = campaign.manifest
+    manifest = only_selected(campaign.manifest, selection)
     if problems := list(places_in_the_way(manifest.jobs)):
         raise ManifestError(problems)
     ledger = options["ledger"] or _inside(campaign.state, f"{FOLDER}/ledger.sqlite3")

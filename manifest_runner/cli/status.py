@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifest_runner.cli.campaign import (
-    Campaign,
-    campaign_options,
-    ledger_if_any,
-    load_campaign,
-)
+from manifest_runner.cli.campaign import Campaign, campaign_options, ledger_if_any, load_campaign
+from manifest_runner.cli.selecting import narrowed, selecting_options, taken_from
 from manifest_runner.cli.service import account_of, environment
 from manifest_runner.cli.terminal import say
 from manifest_runner.models import JobState, units_text, utc_now, utc_text
@@ -28,15 +24,17 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @campaign_options
+@selecting_options
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def command(as_json: bool, **options: Any) -> int:
     """Show where the jobs of MANIFEST stand, from the ledger alone. Can be asked while a run goes on."""
     from manifest_runner.ledger import queries
 
-    campaign = load_campaign(**options)
+    selection = taken_from(options)
+    campaign = narrowed(load_campaign(**options), selection, options["base_url"])
     account = account_of(campaign.manifest, options["base_url"], environment())
     with ledger_if_any(campaign.ledger, account) as connection:
-        value = _value(campaign, account, connection)
+        value = _value(campaign, account, connection, selected=not selection.is_everything)
         owner = queries.owner(connection) if connection else None
     if as_json:
         say(json.dumps(value, indent=2))
@@ -47,7 +45,9 @@ def command(as_json: bool, **options: Any) -> int:
     return 0
 
 
-def _value(campaign: Campaign, account: str, connection: sqlite3.Connection | None) -> dict[str, Any]:
+def _value(
+    campaign: Campaign, account: str, connection: sqlite3.Connection | None, *, selected: bool
+) -> dict[str, Any]:
     """The status for `--json`, in one look at the ledger. The manifest's ids are asked after a few at a time."""
     from manifest_runner.ledger import queries
     from manifest_runner.ledger.limits import limits_of
@@ -70,7 +70,7 @@ def _value(campaign: Campaign, account: str, connection: sqlite3.Connection | No
         "by_state": _by_state(named.by_state),
         "changed": named.changed,
         "not_yet_known": len(jobs) - named.by_state.total(),
-        "not_in_manifest": _by_state(others),
+        "not_in_manifest": None if selected else _by_state(others),
         "units_deducted": units_text(spend.deducted) if spend else "0",
         "units_reserved": units_text(spend.reserved) if spend else "0",
         "slots": _limit_value(limit) if limit else None,

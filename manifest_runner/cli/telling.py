@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
@@ -23,19 +23,33 @@ if TYPE_CHECKING:
 
 
 def tell(
-    campaign: Campaign, ledger: Ledger, account: str, outcome: Outcome, *, as_json: bool, events_there: bool
+    campaign: Campaign,
+    ledger: Ledger,
+    account: str,
+    outcome: Outcome,
+    *,
+    as_json: bool,
+    events_there: bool,
+    asked: Sequence[int] | None = None,
 ) -> int:
     """Write the reports, say what happened, and return the exit code.
 
-    `events_there`: standard output is that of `--log-json`, and nothing else is written to it.
+    `asked`: the places of the jobs that the run was about; None: all. `events_there`: standard output is that of
+    `--log-json`, and nothing else is written to it.
     """
     from manifest_runner.ledger import queries
+    from manifest_runner.ledger.standing import finished
+    from manifest_runner.manifest import jobs_at
     from manifest_runner.media import DEFAULT_RATES
     from manifest_runner.report import collect, summary_lines, write_json, write_reports
     from manifest_runner.runner.run import exit_code
 
     name = campaign.manifest.campaign
-    unfinished = ledger.read(queries.unfinished, name)
+    if asked is None:
+        unfinished = ledger.read(queries.unfinished, name)
+    else:
+        ids = (job.external_task_id for job in jobs_at(campaign.manifest.jobs, asked))
+        unfinished = len(asked) - ledger.read(lambda connection: finished(connection, name, ids))
     tell_stop(outcome)
     with ledger.read(
         collect,

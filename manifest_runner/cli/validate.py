@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifest_runner.cli.campaign import (
-    campaign_options,
-    keep_what_was_read,
-    load_campaign,
-    look_at_media,
-    media_options,
-)
+from manifest_runner.cli.campaign import campaign_options, keep_what_was_read, load_campaign
+from manifest_runner.cli.looking import look_at_media, media_options
 from manifest_runner.cli.noticing import Noticed, warning_lines
 from manifest_runner.cli.problems import problems_kept, problems_value
+from manifest_runner.cli.selecting import narrowed, selecting_options, taken_from
 from manifest_runner.cli.service import environment, is_elsewhere, service_line
 from manifest_runner.cli.terminal import say
 from manifest_runner.errors import ManifestError
@@ -28,6 +24,7 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @campaign_options
+@selecting_options
 @media_options
 @click.option(
     "--schema-only", is_flag=True, help="Check the manifest alone; the media it names are not looked at."
@@ -40,15 +37,18 @@ def command(as_json: bool, schema_only: bool, skip_urls: bool, **options: Any) -
     What can be made to fit is no problem. Rows that can't be used as they are are also written to problems.csv in the
     campaign's output folder.
     """
+    selection = taken_from(options)
     try:
         if schema_only:
-            return _manifest_alone(load_campaign(**options).manifest, as_json=as_json)
+            campaign = narrowed(load_campaign(**options), selection, options["base_url"])
+            return _manifest_alone(campaign.manifest, as_json=as_json)
         try:
             campaign = load_campaign(**options)
         except ManifestError as error:
             raise _with_media_problems(
                 error, options["manifest"], options["out"], skip_urls=skip_urls, quiet=as_json
             ) from None
+        campaign = narrowed(campaign, selection, options["base_url"])
         remote = is_elsewhere(campaign.manifest, options["base_url"], environment())
         noticed = Noticed(campaign.manifest)
         found = look_at_media(

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from json import dumps
+from typing import NamedTuple
 
 from manifest_runner.ledger.records import as_runs_write_it, decimal_from
 from manifest_runner.models import JobState, Units, utc_from
@@ -53,6 +54,26 @@ class NamedCount:
 
     by_state: Counter[JobState] = field(default_factory=Counter)
     changed: int = 0
+
+
+class Stand(NamedTuple):
+    """Where one job stands. `code` is of the service's last refusal."""
+
+    state: str
+    code: int | None
+    changed: bool  # when it was last run, its row was no longer what was sent
+
+
+def stands(connection: sqlite3.Connection, campaign: str, ids: Sequence[str]) -> dict[str, Stand]:
+    """Where the campaign's jobs of these ids stand, as far as the ledger has them."""
+    rows = connection.execute(
+        "SELECT j.external_task_id, state, a.code, changed != '[]' FROM json_each(?) AS named"
+        " CROSS JOIN jobs j ON j.external_task_id = named.value"
+        " LEFT JOIN attempts a ON a.attempt_id = j.current AND a.external_task_id = j.external_task_id"
+        " WHERE campaign = ?",
+        (dumps(ids), campaign),
+    )
+    return {key: Stand(state, code, bool(changed)) for key, state, code, changed in rows}
 
 
 def standing(connection: sqlite3.Connection, campaign: str) -> Standing:
@@ -115,6 +136,15 @@ def named_count(connection: sqlite3.Connection, campaign: str, ids: Iterable[str
             found.by_state[JobState(row["state"])] += row["jobs"]
             found.changed += row["changed"]
     return found
+
+
+def finished(connection: sqlite3.Connection, campaign: str, ids: Iterable[str]) -> int:
+    """How many of the campaign's jobs of these ids have their video, made as their row is now."""
+    return sum(
+        stand.state == JobState.DONE and not stand.changed
+        for some in _chunks(ids)
+        for stand in stands(connection, campaign, some).values()
+    )
 
 
 def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:

@@ -1,5 +1,6 @@
 """Manifests: files -> rows with locations -> defaults and names filled in -> validated jobs, or every Problem."""
 
+from manifest_runner.manifest.layout import Layout
 from manifest_runner.manifest.load import load_manifest
 from manifest_runner.manifest.made import Altered, Jobs, jobs_at
 from manifest_runner.manifest.outputs import same_file_key
@@ -10,6 +11,7 @@ from manifest_runner.manifest.sketch import Sketch
 __all__ = [
     "Altered",
     "Jobs",
+    "Layout",
     "Settings",
     "Sketch",
     "bundled_schema_text",

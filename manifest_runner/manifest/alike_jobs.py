@@ -25,7 +25,7 @@ from manifest_runner.manifest.jobs import MODES, fill_in, job_of
 from manifest_runner.manifest.places import FieldLocations
 from manifest_runner.manifest.rows import Common, Row
 from manifest_runner.manifest.sheet import Rows
-from manifest_runner.manifest.source import CsvSource
+from manifest_runner.manifest.source import TableSource
 from manifest_runner.manifest.templates import TemplateError, expand_all
 from manifest_runner.models import Job, Speech
 
@@ -34,7 +34,7 @@ _TEXT = ("speech", "text")
 _DIFFER: frozenset[Path] = frozenset([ID, _IMAGE, _SOUND, _AUDIO_ID, _MODE, _OUTPUT, PROMPT, _TEXT])
 
 
-def jobs_alike(source: CsvSource, common: Common, numbers: Sequence[int]) -> Iterator[Job] | None:
+def jobs_alike(source: TableSource, common: Common, numbers: Sequence[int]) -> Iterator[Job] | None:
     """The jobs of a few hundred rows, which are sound, in the order of the numbers; None where they differ in more than
     their columns can tell."""
     rows: Rows = source.data["jobs"]
@@ -53,19 +53,19 @@ def jobs_alike(source: CsvSource, common: Common, numbers: Sequence[int]) -> Ite
     return map(placed.__getitem__, numbers)
 
 
-def _made(source: CsvSource, common: Common, group: Alike) -> Iterator[Job]:
+def _made(source: TableSource, common: Common, group: Alike) -> Iterator[Job]:
     """Raises TemplateError, before the first of them is made."""
     row = Row(group.numbers[0], next(source.rows(group.numbers[:1])), source)
     speaker = fill_in(row, common)
     values = values_in(group, common, speaker)
     texts = dict(texts_in(group, values, common, speaker))
     count = len(group.numbers)
-    outputs = expand_all(group.cells.get(_OUTPUT) or [speaker.template] * count, values)
+    outputs = expand_all(group.cells.get(_OUTPUT) or [speaker.template] * count, values, common.names)
     return _like(job_of(speaker.content, row), source, group, texts, outputs)
 
 
 def _like(
-    first: Job, source: CsvSource, group: Alike, texts: Mapping[Path, Sequence[str]], outputs: Sequence[str]
+    first: Job, source: TableSource, group: Alike, texts: Mapping[Path, Sequence[str]], outputs: Sequence[str]
 ) -> Iterator[Job]:
     """Jobs like the first of a group, but for what its columns say."""
 

@@ -20,8 +20,7 @@ from manifest_runner.manifest.glance import Glance
 from manifest_runner.manifest.jobs import Completed, complete
 from manifest_runner.manifest.made import Jobs
 from manifest_runner.manifest.rows import Common, Row
-from manifest_runner.manifest.sheet import Rows
-from manifest_runner.manifest.source import CsvSource, Source
+from manifest_runner.manifest.source import Source, TableSource
 from manifest_runner.manifest.wording import Fault, faults_in
 from manifest_runner.models import Job, Problem
 
@@ -43,7 +42,7 @@ def check_rows(source: Source, common: Common, found: list[Problem]) -> Checked:
     """
     before, crowd, sound, made_ids = len(found), Crowd(), array("L"), 0
     rows = rows_of(source) or ()
-    glance = Glance(source, common) if isinstance(source, CsvSource) else None
+    glance = Glance(source, common) if isinstance(source, TableSource) else None
     for start in range(0, len(rows), _BLOCK):
         block = range(start, min(start + _BLOCK, len(rows)))
         if glance and (seen := glance.at(block)) is not None:
@@ -99,7 +98,7 @@ def _give_up(source: Source, common: Common, found: list[Problem]) -> NoReturn:
 def rows_of(source: Source) -> Sequence[Any] | None:
     """The rows as they are written, be they maps or not; None where something else stands in their place."""
     jobs = source.data.get("jobs")
-    return jobs if isinstance(jobs, list | Rows) else None
+    return jobs if isinstance(jobs, Sequence) and not isinstance(jobs, str) else None
 
 
 def stop_at_enough(found: list[Problem]) -> None:

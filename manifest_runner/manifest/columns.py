@@ -75,7 +75,7 @@ def texts_in(
         if given is None and _at(speaker.content, path) is not None:  # it comes from the defaults
             given = [_at(common.defaults, path)] * len(group.numbers)
         if given is not None:
-            yield path, expand_all(given, values)
+            yield path, expand_all(given, values, common.names)
 
 
 def _at(fields: Any, path: Path) -> Any:

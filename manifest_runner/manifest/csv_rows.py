@@ -20,10 +20,19 @@ from typing import NamedTuple
 from manifest_runner.errors import ManifestError
 from manifest_runner.manifest.csv_places import Cell, cells_in
 from manifest_runner.manifest.enough import ENOUGH
-from manifest_runner.manifest.headings import Heading, read_headings
-from manifest_runner.manifest.schemas import field_names, nested_fields
+from manifest_runner.manifest.headings import (
+    LOOKED_AT,
+    SAY_WHERE,
+    Heading,
+    columns_by_name,
+    header_below,
+    meant_by,
+    read_headings,
+    recognised,
+)
+from manifest_runner.manifest.layout import Layout
 from manifest_runner.manifest.sheet import Rows
-from manifest_runner.manifest.source import CsvSource, ValuePath
+from manifest_runner.manifest.source import TableSource
 from manifest_runner.manifest.text import shown
 from manifest_runner.models import Location, Problem
 
@@ -32,6 +41,7 @@ MOST_COLUMNS = 1000  # each is looked at for what it may have been meant to be
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _BLOCK = 500  # lines that are read together
+_AS_USUAL = Layout()
 
 
 class _Record(NamedTuple):
@@ -43,48 +53,77 @@ class _Record(NamedTuple):
     end: int
 
 
-def read_csv(text: str, file: str, *, templates: Sequence[str] = ()) -> tuple[CsvSource, list[Problem]]:
+def read_csv(
+    text: str, file: str, *, templates: Sequence[str] = (), layout: Layout = _AS_USUAL
+) -> tuple[TableSource, list[Problem]]:
     """The rows, and the problems that did not stop the reading. Raises ManifestError for what did.
 
     `templates` are the texts outside the file that are filled in from its columns.
     """
-    delimiter = find_delimiter(text)
     data = text.encode()
-    header = next(_records(data, file, delimiter), None)
-    if header is None:
-        problem = Problem(
-            location=Location(file=file, line=1, column=1),
-            what="The file is empty.",
-            mend="Its first line names the fields, such as `external_task_id,image,sound_file`.",
-        )
-        raise ManifestError([problem])
+    delimiter = find_delimiter(text, layout.header_row or 1)
+    header = _header(data, file, delimiter, layout.header_row)
     if len(header.cells) > MOST_COLUMNS:
         raise ManifestError([_too_wide(header, file, delimiter)])
     headings, problems = read_headings(
         header.cells,
-        file=file,
-        places=cells_in(header.text, header.line, delimiter),
+        places=(_at(cell, file) for cell in cells_in(header.text, header.line, delimiter)),
         texts=(*templates, text),
+        meanings=layout.columns,
     )
     if problems:  # without sound headings every row would complain of the same
         raise ManifestError(problems)
-    rows = Rows(data, delimiter, headings, _LISTS)
+    rows = Rows(data, delimiter, headings, LISTS)
     lines, problems = _read(data, header, rows, headings, file=file, delimiter=delimiter)
-    columns: dict[ValuePath, str] = {heading.path: heading.text for heading in headings}
-    source = CsvSource(file=file, data={"jobs": rows}, lines=lines, columns=columns, header_line=header.line)
+    told = recognised(headings, layout.columns)
+    source = TableSource(
+        file=file,
+        data={"jobs": rows},
+        lines=lines,
+        columns={heading.path: heading.text for heading in headings},
+        header_line=header.line,
+        notes=(told,) if told else (),
+    )
     return source, problems
 
 
-def find_delimiter(text: str) -> str:
-    """The delimiter under which the header names most of our fields, then most columns; a comma in doubt."""
+def _header(data: bytes, file: str, delimiter: str, header_row: int | None) -> _Record:
+    """Raises ManifestError where there is none."""
+    records = _records(data, file, delimiter)
+    if header_row is not None:
+        found = next((record for record in records if record.line >= header_row), None)
+        if found is not None and found.line == header_row:
+            return found
+        what, line = f"No row begins on line {header_row}, where the header is said to be.", header_row
+        mend = "Correct `header_row`: lines are counted from 1, blank ones too."
+    elif first := list(islice(records, LOOKED_AT)):
+        below = header_below([record.cells for record in first])
+        if below is None:
+            return first[0]
+        line = first[below].line
+        what, mend = (
+            f"The first row is a title, it seems: line {line} has the fields.",
+            SAY_WHERE.format(row=line),
+        )
+    else:
+        what, line = "The file is empty.", 1
+        mend = "Its first line names the fields, such as `external_task_id,image,sound_file`."
+    raise ManifestError([Problem(location=Location(file=file, line=line, column=1), what=what, mend=mend)])
+
+
+def find_delimiter(text: str, header_row: int = 1) -> str:
+    """The delimiter under which the header, on this line or the first below it, names most of our fields, then most
+    columns; a comma in doubt."""
+
+    fields = columns_by_name()
 
     def fit(delimiter: str) -> tuple[int, int]:
         try:
-            lines = (line[0] for line in _LINE.finditer(text))
+            lines = islice((line[0] for line in _LINE.finditer(text)), header_row - 1, None)
             header = next(filter(None, csv.reader(lines, delimiter=delimiter)), [])
         except csv.Error:
             return -1, 0
-        return sum(_is_field(cell.strip()) for cell in header), len(header)
+        return sum(cell.strip() in fields or meant_by(cell) is not None for cell in header), len(header)
 
     return max(DELIMITERS, key=fit)  # max keeps the first of equals
 
@@ -99,15 +138,10 @@ def split_numbers(cell: str) -> list[str]:
     return cell.replace(",", " ").replace(";", " ").split()
 
 
-_LISTS: dict[tuple[str, ...], Callable[[str], list[str]]] = {
+LISTS: dict[tuple[str, ...], Callable[[str], list[str]]] = {
     ("tags",): split_tags,
     ("preview", "mouth"): split_numbers,
 }
-
-
-def _is_field(name: str) -> bool:
-    parent, _, child = name.partition(".")
-    return child in nested_fields().get(parent, ()) if child else name in field_names()
 
 
 def _records(data: bytes, file: str, delimiter: str, start: int = 0, first: int = 1) -> Iterator[_Record]:

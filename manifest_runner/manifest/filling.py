@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from manifest_runner.manifest.rows import Common, Row
+from manifest_runner.manifest.rows import BUILT_IN, Common, Row
 from manifest_runner.manifest.templates import TemplateError, UnknownNames, names_in
 from manifest_runner.manifest.text import shown
 from manifest_runner.models import Location, Mode, Problem
 
-BUILT_IN = ("external_task_id", "campaign", "mode", "row")
 _MOST_NAMES = 20
 
 

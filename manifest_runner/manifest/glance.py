@@ -16,7 +16,7 @@ from manifest_runner.manifest.outputs import path_fault
 from manifest_runner.manifest.rows import Common, Row
 from manifest_runner.manifest.schemas import surely_follow, surely_follows
 from manifest_runner.manifest.sheet import Rows
-from manifest_runner.manifest.source import CsvSource
+from manifest_runner.manifest.source import TableSource
 from manifest_runner.manifest.templates import TemplateError, expand_all, names_in
 
 _OUTPUT: Path = ("output",)
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 class Glance:
     """Looks at rows of a sheet."""
 
-    def __init__(self, source: CsvSource, common: Common) -> None:
+    def __init__(self, source: TableSource, common: Common) -> None:
         self._source = source
         self._rows: Rows = source.data["jobs"]
         self._common = common
@@ -88,4 +88,4 @@ class Glance:
         for name in own.keys() & names_in(template):
             if any("/" in value or "\\" in value for value in values[name]):
                 raise TemplateError("A value holds a slash.", "Look at its row.")
-        return expand_all([template] * count, values)
+        return expand_all([template] * count, values, self._common.names)

@@ -118,19 +118,20 @@ def _fill_texts(result: Completed, values: Mapping[str, str], common: Common) ->
     content = result.content
     if "prompt" in content:
         try:
-            content["prompt"] = expand(content["prompt"], values)
+            content["prompt"] = expand(content["prompt"], values, common.names)
         except TemplateError as exc:
             result.problems += unfilled(exc, result.row, common, "prompt")
     if "text" in content.get("speech", ()):
         try:
-            content["speech"] = {**content["speech"], "text": expand(content["speech"]["text"], values)}
+            text = expand(content["speech"]["text"], values, common.names)
+            content["speech"] = {**content["speech"], "text": text}
         except TemplateError as exc:
             result.problems += unfilled(exc, result.row, common, "speech", "text")
 
 
 def _fill_output(result: Completed, values: Mapping[str, str], common: Common) -> None:
     try:
-        result.content["output"] = expand(result.template, values)
+        result.content["output"] = expand(result.template, values, common.names)
     except TemplateError as exc:
         result.problems += unfilled(exc, result.row, common, "output")
 

@@ -14,9 +14,9 @@ from manifest_runner.errors import ManifestError
 from manifest_runner.manifest.check import Checked, check_rows, problems_of, rows_of, stop_at_enough
 from manifest_runner.manifest.enough import ENOUGH
 from manifest_runner.manifest.files import read_head, read_rows
-from manifest_runner.manifest.filling import BUILT_IN
+from manifest_runner.manifest.matrix import multiplied, var_names
 from manifest_runner.manifest.outputs import name_fault
-from manifest_runner.manifest.rows import Common
+from manifest_runner.manifest.rows import BUILT_IN, Common
 from manifest_runner.manifest.settings import (
     DEFAULT_OUTPUT,
     Settings,
@@ -53,21 +53,23 @@ def load_manifest(path: Path, *, settings: Settings = _NO_SETTINGS) -> Manifest:
 
 def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest:
     """The manifest. Raises ManifestError when the reading stops, or when something was found, which is in `found`."""
-    head = read_head(path, found, output=settings.output)
+    head = read_head(path, found, output=settings.output, layout=settings.layout)
     faults = _check_head(head, found)
     data, bad_defaults = _without(head.data, faults)
     campaign = campaign_name(path, data, settings)
     try:
-        rows = read_rows(head, path, found, output=settings.output)
+        rows = read_rows(head, path, found, output=settings.output, layout=settings.layout)
         if rows is not head:
             _check_head(rows, found)
+        known = _var_names(rows, data).union(var_names(data))
+        rows = multiplied(rows, head, data)
         common = Common(
             campaign=campaign,
             output=settings.output or data.get("output", DEFAULT_OUTPUT),
             output_at=Location(file=_COMMAND_LINE) if settings.output else head.where(("output",)),
             defaults=data.get("defaults", {}),
             head=head,
-            known=_var_names(rows, data),
+            known=known,
             hidden=rows.var_columns.intersection(BUILT_IN),
             bad=bad_defaults,
         )
@@ -83,6 +85,7 @@ def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest:
         concurrency=concurrency(data, settings),
         budget_units=budget_units(data, settings),
         made_ids=checked.made_ids,
+        notes=rows.notes,
     )
 
 

@@ -11,7 +11,7 @@ from manifest_runner.manifest.alike_jobs import jobs_alike
 from manifest_runner.manifest.jobs import make_job
 from manifest_runner.manifest.rows import Common, Row
 from manifest_runner.manifest.sketch import Sketch, sketches_of
-from manifest_runner.manifest.source import CsvSource, Source
+from manifest_runner.manifest.source import Source, TableSource
 from manifest_runner.models import Job
 
 _AT_ONCE = 500
@@ -53,7 +53,7 @@ class Jobs(Made):
     def sketches(self, numbers: range) -> list[Sketch] | None:
         """What is paid for in these rows at a glance; None where it takes a closer look, at each job, and where some of
         the rows make no job."""
-        if not isinstance(self.source, CsvSource) or not isinstance(self.numbers, range):
+        if not isinstance(self.source, TableSource) or not isinstance(self.numbers, range):
             return None
         return sketches_of(self.source, self.common, numbers)
 
@@ -63,7 +63,7 @@ class Jobs(Made):
 
     def _made(self, numbers: Sequence[int]) -> Iterator[Job]:
         source, common = self.source, self.common
-        if isinstance(source, CsvSource) and len(numbers) > _FEW:
+        if isinstance(source, TableSource) and len(numbers) > _FEW:
             together = jobs_alike(source, common, numbers)
             if together is not None:
                 return together

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from manifest_runner.manifest.source import Source
 from manifest_runner.models import Location
 
+BUILT_IN = ("external_task_id", "campaign", "mode", "row")
+"""The names that stand for something in every row."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Common:
     """What all rows share.
 
@@ -25,6 +29,11 @@ class Common:
     known: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
     bad: frozenset[str] = frozenset()
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What some row has a value for, and so may be left empty in another."""
+        return self.known | frozenset(BUILT_IN)
 
 
 class Row(NamedTuple):

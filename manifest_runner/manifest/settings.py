@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from manifest_runner.manifest.identity import slug
+from manifest_runner.manifest.layout import Layout
 from manifest_runner.models import ServiceName, ServiceSettings, Units, units_text
 
 DEFAULT_OUTPUT = "{external_task_id}.mp4"
 DEFAULT_CONCURRENCY = 5
 AUTO: Literal["auto"] = "auto"
 """As many tasks at once as the account turns out to take."""
+_AS_USUAL = Layout()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +28,7 @@ class Settings:
     concurrency: int | Literal["auto"] | None = None
     budget_units: Units | None = None
     output: str | None = None
+    layout: Layout = _AS_USUAL
 
     def as_manifest(self) -> dict[str, Any]:
         """The settings in the shape of a manifest's top level, so that the schema's rules hold for them too."""

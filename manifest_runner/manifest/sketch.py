@@ -12,7 +12,7 @@ from manifest_runner.manifest.columns import ID, MOST_GROUPS, PROMPT, Alike, ali
 from manifest_runner.manifest.jobs import MODES, complete
 from manifest_runner.manifest.rows import Common, Row
 from manifest_runner.manifest.sheet import Rows
-from manifest_runner.manifest.source import CsvSource
+from manifest_runner.manifest.source import TableSource
 from manifest_runner.manifest.templates import TemplateError
 from manifest_runner.models import Mode
 
@@ -31,7 +31,7 @@ class Sketch(NamedTuple):
     modes: Sequence[Mode]
 
 
-def sketches_of(source: CsvSource, common: Common, numbers: range) -> list[Sketch] | None:
+def sketches_of(source: TableSource, common: Common, numbers: range) -> list[Sketch] | None:
     """Of sound rows, which all have an id; None where one of them is not of the plainest kind."""
     rows: Rows = source.data["jobs"]
     groups = alike(rows, numbers)
@@ -45,7 +45,7 @@ def sketches_of(source: CsvSource, common: Common, numbers: range) -> list[Sketc
     return found
 
 
-def _sketch(source: CsvSource, common: Common, group: Alike) -> Sketch | None:
+def _sketch(source: TableSource, common: Common, group: Alike) -> Sketch | None:
     cells, count = group.cells, len(group.numbers)
     speaker = complete(Row(group.numbers[0], next(source.rows(group.numbers[:1])), source), common)
     content = speaker.content

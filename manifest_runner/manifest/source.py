@@ -6,8 +6,8 @@ A `Source` is what both readers hand over. Paths are tuples from the top of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ _LONGEST_PATH = 120
 
 
 class Source(Protocol):
-    """Values with places. `data` is shaped like a manifest; a CSV fills in `jobs` alone."""
+    """Values with places. `data` is shaped like a manifest; a sheet fills in `jobs` alone."""
 
     @property
     def data(self) -> dict[str, Any]: ...
@@ -43,6 +43,11 @@ class Source(Protocol):
     @property
     def var_columns(self) -> frozenset[str]:
         """The vars that have a column in the file, and so are names in every row of it, with or without a value."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about how it was read."""
         ...
 
 
@@ -66,28 +71,48 @@ class YamlSource:
     def var_columns(self) -> frozenset[str]:
         return frozenset()  # YAML has no columns
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
 
 @dataclass(frozen=True)
-class CsvSource:
-    """Rows of a CSV file. `lines` are where they begin, `columns` the heading that each field's path came from."""
+class TableSource:
+    """Rows of a sheet. `lines` are where they begin, `columns` the heading that each field's path came from.
+
+    Of a workbook, `sheet` is the sheet's name, and `letters` are its columns, by the same paths. `notes` are sentences
+    about how it was read.
+    """
 
     file: str
     data: dict[str, Any]
     lines: Sequence[int]
-    columns: dict[ValuePath, str]
+    columns: Mapping[ValuePath, str]
     header_line: int = 1
+    sheet: str | None = None
+    letters: Mapping[ValuePath, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def where(self, path: ValuePath, *, key: bool = False) -> Location:  # noqa: ARG002 - a cell has no key of its own
-        line, column = self.header_line, None
+        line, named = self.header_line, None
         match path:
             case ("jobs", int(row), *steps):
                 line = self.lines[row]
-                column = next((self.columns[part] for part in _prefixes(steps) if part in self.columns), None)
-        column = None if column is None else shown(column)
-        return Location(file=self.file, line=line, column=column, json_path=json_path(path))
+                named = next((part for part in _prefixes(steps) if part in self.columns), None)
+        return Location(
+            file=self.file,
+            line=line,
+            column=None if named is None else shown(self.columns[named]),
+            json_path=json_path(path),
+            cell=self._cell(line, "" if named is None else self.letters.get(named, "")),
+        )
 
     def where_row(self, number: int) -> Location:
-        return Location(file=self.file, line=self.lines[number], json_path=f"$.jobs[{number}]")
+        line = self.lines[number]
+        return Location(file=self.file, line=line, json_path=f"$.jobs[{number}]", cell=self._cell(line, ""))
+
+    def _cell(self, line: int, letters: str) -> str | None:
+        return None if self.sheet is None else cell_address(self.sheet, f"{letters}{line}")
 
     def rows(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
         rows: Rows = self.data["jobs"]
@@ -96,6 +121,12 @@ class CsvSource:
     @cached_property
     def var_columns(self) -> frozenset[str]:
         return frozenset(heading for path, heading in self.columns.items() if path[0] == "vars")
+
+
+def cell_address(sheet: str, cell: str) -> str:
+    """`Spring!D17`; a name with other signs than letters and digits stands in quotes, as in a formula."""
+    name = shown(sheet)
+    return f"{name}!{cell}" if name.isalnum() else "'" + name.replace("'", "''") + f"'!{cell}"
 
 
 def json_path(path: ValuePath) -> str:

@@ -1,7 +1,8 @@
 """`{names}` in a text, and what they are filled in with.
 
-`{name}` stands for a value, `{{` and `}}` for braces. There is nothing else: no format, no attribute, no index,
-and what is filled in is not read again. A name is any text without braces, so that every column can be used.
+`{name}` stands for a value, `{name|otherwise}` for the same or, where it is empty, for the text behind the bar; `{{`
+and `}}` for braces. There is nothing else: no format, no attribute, no index, and what is filled in is not read again.
+A name is any text without braces and bars, so that every column can be used.
 """
 
 from __future__ import annotations
@@ -95,23 +96,60 @@ def _parse_sign_by_sign(template: str) -> tuple[Part, ...]:
 @lru_cache(maxsize=1024)
 def names_in(template: str) -> tuple[str, ...]:
     """The names a template uses, in its order and each once. Raises TemplateError."""
-    return tuple(dict.fromkeys(part.text for part in parse(template) if isinstance(part, Name)))
+    return tuple(dict.fromkeys(bare(part.text) for part in parse(template) if isinstance(part, Name)))
+
+
+def bare(name: str) -> str:
+    """The name alone, of one that may say what stands there otherwise. Raises TemplateError."""
+    if "|" not in name:
+        return name
+    alone = name.partition("|")[0].strip()
+    if not alone:
+        raise TemplateError(f"There is no name before the `|` in `{{{name[:60]}}}`.", "Name a value there.")
+    return alone
+
+
+@lru_cache(maxsize=1024)
+def _settled(template: str, given: frozenset[str], known: frozenset[str]) -> str:
+    """The template without bars: what stands behind one is put in where its name has no value. A name that nobody has
+    a value for stays, to be complained of: it is a slip, and `otherwise` would hide it."""
+    text = ""
+    for part in parse(template):
+        if isinstance(part, str):
+            text += part.replace("{", "{{").replace("}", "}}")
+            continue
+        name = bare(part.text)
+        otherwise = name != part.text and name not in given and name in known
+        text += part.text.partition("|")[2] if otherwise else f"{{{name}}}"
+    return text
+
+
+def _without_bars(template: str, given: Collection[str], known: frozenset[str]) -> str:
+    if "|" not in template or "{" not in template:
+        return template
+    return _settled(template, frozenset(name for name in names_in(template) if name in given), known)
 
 
 def mentioned(names: Collection[str], texts: Iterable[str]) -> set[str]:
     """Those of the names that stand in braces in one of the texts, be they templates, tables of them, or faulty."""
     if not names:
         return set()
-    return {name for text in texts for match in _BRACED.finditer(text) if (name := match[1].strip()) in names}
+    return {
+        name
+        for text in texts
+        for match in _BRACED.finditer(text)
+        if (name := match[1].partition("|")[0].strip()) in names
+    }
 
 
-def expand(template: str, values: Mapping[str, str]) -> str:
-    """The template with its names filled in.
+def expand(template: str, values: Mapping[str, str], known: frozenset[str] = frozenset()) -> str:
+    """The template with its names filled in. `known` are the names that some row has a value for.
 
     Raises TemplateError, also for a result beyond MOST_FILLED; UnknownNames for names without a value.
     """
     if "{" not in template and "}" not in template:
         return template
+    template = _without_bars(template, values, known)
     form = _form(template)
     try:
         filled = form.pick(values)
@@ -125,13 +163,17 @@ def expand(template: str, values: Mapping[str, str]) -> str:
     return form.text % filled
 
 
-def expand_all(templates: Sequence[str], values: Mapping[str, Sequence[str]]) -> list[str]:
+def expand_all(
+    templates: Sequence[str], values: Mapping[str, Sequence[str]], known: frozenset[str] = frozenset()
+) -> list[str]:
     """One template after the other filled in; each name has a value for each of them. Raises TemplateError.
 
     Where they are all the same template, this takes a quarter of the time.
     """
     if not any("{" in template or "}" in template for template in set(templates)):
         return list(templates)
+    if any("|" in template for template in set(templates)):
+        templates = [_without_bars(template, values, known) for template in templates]
     if len(set(templates)) > 1:
         return [_expand_one(template, values, number) for number, template in enumerate(templates)]
     form = _form(templates[0])

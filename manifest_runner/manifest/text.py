@@ -21,7 +21,9 @@ _CONTROL_BYTES = bytes(code for code in range(128) if CONTROL.match(chr(code)))
 _BOM = "\ufeff"
 
 # Files that are named in a manifest's place by mistake, known by their first bytes.
-_AS_CSV = "Save the sheet as `CSV UTF-8`, and name that file."
+_AS_CSV = (
+    "Name it as what it is (.xlsx, .xlsm or .ods), or save the sheet as `CSV UTF-8`, and name that file."
+)
 _OTHER_FILES = (
     (
         rb"PK\x03\x04|\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
@@ -38,18 +40,19 @@ _OTHER_FILES = (
 _NAME_THE_MANIFEST = "Name the manifest, a .yaml or .csv file, which names the media."
 
 
-def read_text(path: Path, *, named_at: Location | None = None) -> str:
-    """The text of a UTF-8 file without its byte order mark; line breaks are left as they are.
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file without its byte order mark; line breaks are left as they are. Raises ManifestError."""
+    return text_of(read_bytes(path), str(path))
 
-    `named_at` is where another file names this one: a missing file is reported there, because that is the
-    line to mend. Raises ManifestError.
-    """
-    file = str(path)
-    data = _read_bytes(path, named_at or Location(file=file))
+
+def text_of(data: bytes, file: str, encoding: str = "utf-8") -> str:
+    """The same of bytes that were read from a file, in one of a few encodings."""
     try:
-        text = data.decode("utf-8")
+        text = data.decode(encoding)
     except UnicodeDecodeError as exc:
-        raise ManifestError([_other_file(file, data) or _not_utf8(file, data, exc.start)]) from None
+        raise ManifestError(
+            [_other_file(file, data) or _undecoded(file, data, encoding, exc.start)]
+        ) from None
     text = text.removeprefix(_BOM)
     if not _surely_clean(data) and (bad := CONTROL.search(text)):
         raise ManifestError([_other_file(file, data) or _control_character(file, text, bad.start())])
@@ -78,7 +81,13 @@ def shown(text: str, limit: int = 60) -> str:
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
-def _read_bytes(path: Path, location: Location) -> bytes:
+def read_bytes(path: Path, *, named_at: Location | None = None) -> bytes:
+    """All of a file, up to MAX_BYTES.
+
+    `named_at` is where another file names this one: a missing file is reported there, because that is the line to
+    mend. Raises ManifestError.
+    """
+    location = named_at or Location(file=str(path))
     fault: tuple[str, str] | None = None
     data = b""
     try:
@@ -116,7 +125,13 @@ def _other_file(file: str, data: bytes) -> Problem | None:
     return None
 
 
-def _not_utf8(file: str, data: bytes, offset: int) -> Problem:
+def _undecoded(file: str, data: bytes, encoding: str, offset: int) -> Problem:
+    if encoding != "utf-8":
+        return Problem(
+            location=Location(file=file, line=1, column=1),
+            what=f"The file is not {encoding}, as it is said to be.",
+            mend="Correct `encoding:`, or save the file as UTF-8 (in a spreadsheet: `CSV UTF-8`).",
+        )
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Problem(
             location=Location(file=file, line=1, column=1),

@@ -188,8 +188,10 @@ def _single(complaint: _Complaint) -> tuple[str, str]:
             what, mend = f"{label} must be at most {demand}{found}.", "Lower it."
         case "minItems" | "maxItems" if demand > 1:
             what, mend = f"{label} must list {demand} values, and lists {len(value)}.", "Correct it."
-        case "minItems":
+        case "minItems" if complaint.path == ("jobs",):
             what, mend = "There are no jobs.", "Add at least one."
+        case "minItems":
+            what, mend = f"{label} is an empty list.", "Fill it in, or leave it out."
         case "uniqueItems":
             what, mend = f"{label} lists `{shown(_twice(value))}` twice.", "Remove one."
     return what, mend

@@ -12,7 +12,7 @@ from manifest_runner.ledger import JobRecord
 from manifest_runner.manifest import jobs_at
 from manifest_runner.media import JobMedia
 from manifest_runner.models import Job, Units
-from manifest_runner.runner.decide import Action
+from manifest_runner.runner.decide import UNDER_WAY, Action
 from manifest_runner.runner.plan_rows import (
     ACTIONS,
     ALTERED,
@@ -60,6 +60,7 @@ class Plan:
         self.captioned = array("q")
         self.withdraws = False
         self.gone = 0
+        self.meant: array[int] | None = None  # the places that it is about; None: all
         self._known = array("q")  # what stands for the ids that the ledger knew
         self._rows = Rows()
         self._orphans: list[str] = []
@@ -74,6 +75,12 @@ class Plan:
         """So many rows of the manifest are done."""
         if count:
             self.counts[Action.SKIP] += count
+
+    def mean(self, places: Iterable[int]) -> None:
+        """It is about these places of the manifest, and no others but those of earlier calls."""
+        if self.meant is None:
+            self.meant = array("q")
+        self.meant.extend(places)
 
     def know(self, external_task_id: str) -> None:
         """The ledger has this job, and the manifest names it."""
@@ -118,6 +125,11 @@ class Plan:
         self.seconds += (step.estimate.expected - speech) / self.terms.rates.per_second(step.job.mode)
 
     # -- asked ---------------------------------------------------------------------------------------------------
+
+    @property
+    def places(self) -> Sequence[int]:
+        """The rows that it is about, by their places in the manifest; rising."""
+        return range(len(self.jobs)) if self.meant is None else self.meant
 
     def steps(self, *actions: Action) -> Iterator[Step]:
         """The steps of these actions (of none named: all) in the order a run takes them, each as the ledger is now.
@@ -188,19 +200,41 @@ class Plan:
 
     def only(self, wanted: Callable[[Step], bool]) -> Plan:
         """A plan of the steps that are wanted, and of none that are done."""
-        chosen = Plan(self.jobs, self._media_of, self._records_of, self.terms)
-        chosen.captioned = self.captioned
-        chosen._known, chosen._orphans = self._known, self._orphans
+        chosen = self._emptied()
         for row, step in self._made(iter(range(len(self._rows.places)))):
             if wanted(step):
                 chosen._add(step, self._rows.places[row], self._rows.seen[row])
         return chosen
 
+    def at(self, places: Collection[int]) -> Plan:
+        """A plan of the rows at these places, done or not, and of what is under way."""
+        chosen = self._emptied()
+        chosen.withdraws, chosen.gone = self.withdraws, self.gone
+        chosen.captioned = array("q", (place for place in self.captioned if place in places))
+        under_way = {NUMBERS[action] for action in UNDER_WAY}
+        rows = [
+            row
+            for row, place in enumerate(self._rows.places)
+            if place in places or self._rows.actions[row] in under_way
+        ]
+        busy = {self._rows.places[row] for row in rows}
+        chosen.mean(place for place in self.places if place in places or place in busy)
+        chosen.skip(sum(place in places and place not in busy for place in self.places))
+        for row, step in self._made(iter(rows)):
+            chosen._add(step, self._rows.places[row], self._rows.seen[row])
+        return chosen
+
+    def _emptied(self) -> Plan:
+        """One of the same manifest and ledger, without a step."""
+        plan = Plan(self.jobs, self._media_of, self._records_of, self.terms)
+        plan.captioned, plan._known, plan._orphans = self.captioned, self._known, self._orphans
+        return plan
+
     def rows(self) -> Iterator[tuple[tuple[str, ...], Units | None]]:
-        """Of every row of the manifest in its order: the fields that differ from what was sent, and what sending it
-        would probably cost; None where that is unknown, or it is not sent."""
+        """Of every row that it is about, in the manifest's order: the fields that differ from what was sent, and what
+        sending it would probably cost; None where that is unknown, or it is not sent."""
         row, rows = 0, self._rows
-        for position in range(len(self.jobs)):
+        for position in self.places:
             while row < len(rows.places) and rows.places[row] < position:
                 row += 1
             if row < len(rows.places) and rows.places[row] == position:
@@ -240,7 +274,7 @@ class Plan:
         for place in self._rows.places:
             if place >= 0:
                 busy[place] = 1
-        yield from self._made_at(position for position, one in enumerate(busy) if not one)
+        yield from self._made_at(position for position in self.places if not busy[position])
 
     def _made_at(self, positions: Iterator[int]) -> Iterator[Step]:
         while chunk := list(jobs_at(self.jobs, list(islice(positions, AT_ONCE)))):

@@ -7,7 +7,7 @@ what it was made from and by its file; the rest is decided with all that the led
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -55,16 +55,18 @@ def survey(
     rates: Rates = DEFAULT_RATES,
     way: Way | None = None,
     any_media: bool = False,
+    only: Collection[int] | None = None,
 ) -> Plan:
     """The plan for this manifest, given the ledger (None when there is none yet) and the output folder. Its steps
     are made later: the connection stays in use.
 
+    `only` the rows at these places, and what else is under way: the others are known to be there, and left alone.
     `way`: what else happens to each job on its way, such as a look at its media. Raises ManifestError for jobs that
     can't be sent as they are: their media (unless `any_media` will do), or an id that another campaign has.
     """
     terms = Terms(rates=rates, now=utc_now(), retry=retry, retry_ids=frozenset(retry_ids))
     surveyor = _Surveyor(manifest, preflight, connection, folder, terms)
-    surveyor.look(manifest.jobs, way)
+    surveyor.look(manifest.jobs, way, only)
     problems = surveyor.problems
     if not any_media:
         problems += [one for one in preflight.problems if one.job in surveyor.bad_media]
@@ -83,9 +85,9 @@ def plan_of_everything(jobs: Sequence[Job], preflight: Preflight, *, rates: Rate
 
 
 def enrol(ledger: Ledger, campaign: str, jobs: Sequence[Job], plan: Plan, held: Sequence[Step] = ()) -> None:
-    """Make the manifest's jobs known to the ledger, in its order; forget those that it no longer names.
+    """Make the plan's rows known to the ledger, in the manifest's order; forget those that it no longer names.
 
-    `jobs` are the plan's, and among them those that are `held` back from it.
+    `jobs` are the manifest's, and among them those that are `held` back from the plan.
     """
     if plan.withdraws:
         ledger.write_now(enrolment.withdraw, campaign, jobs)
@@ -98,7 +100,9 @@ def _enrolments(
     jobs: Sequence[Job], plan: Plan, held: dict[str, tuple[str, ...]]
 ) -> Iterator[enrolment.Enrolment]:
     planned = plan.rows()
-    for position, job in enumerate(jobs):
+    meant = plan.meant
+    rows = enumerate(jobs) if meant is None else zip(meant, jobs_at(jobs, meant), strict=True)
+    for position, job in rows:
         kept = held.get(job.external_task_id)
         changed, expected = next(planned) if kept is None else (kept, None)
         yield enrolment.Enrolment(job=job, position=position, units_estimated=expected, changed=changed)
@@ -131,13 +135,15 @@ class _Surveyor:
         self._listed = 0  # of the jobs on the ledger's list, those that the manifest names
         self._done = 0  # and of the jobs that it has as done
 
-    def look(self, jobs: Sequence[Job], way: Way | None) -> None:
+    def look(self, jobs: Sequence[Job], way: Way | None, only: Collection[int] | None = None) -> None:
         under_way = dict.fromkeys(self._read(queries.perhaps_under_way, self._campaign) or ())
         listed = self._read(queries.listed, self._campaign) or 0
         for start in range(0, len(jobs), queries.CHUNK):
             all_places = range(start, min(start + queries.CHUNK, len(jobs)))
             places: Sequence[int] = all_places
-            if isinstance(jobs, Jobs) and self._connection is not None:
+            if only is not None:
+                places = self._meant(jobs, all_places, only, under_way)
+            elif isinstance(jobs, Jobs) and self._connection is not None:
                 places = self._not_done(jobs, all_places, way)
             some = jobs_at(jobs, places)
             if chunk := list(way.over(some) if way else some):
@@ -148,6 +154,20 @@ class _Surveyor:
         done = (self._read(queries.counts, self._campaign) or {}).get(JobState.DONE, 0)
         self.plan.gone = max(0, done - self._done)
         self._take_orphans(list(under_way))
+
+    def _meant(
+        self, jobs: Sequence[Job], places: range, only: Collection[int], under_way: Container[str]
+    ) -> Sequence[int]:
+        """Those of a few hundred places that are meant, or whose jobs are under way; the others are noted."""
+        others = [place for place in places if place not in only]
+        ids = [job.external_task_id for job in jobs_at(jobs, others)]
+        for brief in (self._read(queries.briefs, ids) or {}).values():
+            if brief.campaign == self._campaign and brief.external_task_id not in under_way:
+                self._note(brief)
+        left = {place for place, key in zip(others, ids, strict=True) if key not in under_way}
+        meant = [place for place in places if place not in left]
+        self.plan.mean(meant)
+        return meant
 
     def _not_done(self, jobs: Jobs, places: range, way: Way | None) -> Sequence[int]:
         """The places of a few hundred rows of a sheet, without those that are surely done as they ask for: they are

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from workbooks import row, sheet, text, xlsx
 
 from manifest_runner import errors
 from manifest_runner.cli.main import COMMANDS
@@ -39,10 +40,25 @@ def test_its_make_targets_exist():
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
-def test_its_manifest_is_one(tmp_path):
-    (block,) = [block for kind, block in BLOCKS if kind == "yaml"]
-    (tmp_path / "m.yaml").write_text(block, encoding="utf-8")
+def test_its_manifests_are_some(tmp_path):
+    """The whole one, and the parts of others, each with what it lacks."""
+    whole, beside, matrix = (block for kind, block in BLOCKS if kind == "yaml")
+    (tmp_path / "m.yaml").write_text(whole, encoding="utf-8")
     assert len(load_manifest(tmp_path / "m.yaml").jobs) == 2
+    cells = [text("A3", "ID"), text("B3", "Bild"), text("C3", "Ton"), text("D3", "Text"), text("E3", "Kunde")]
+    row_of_one = [text("A4", "a"), text("B4", "a.png"), text("D4", "Hi"), text("E4", "Acme")]
+    title = row(1, text("A1", "Spring launch"))
+    spring = {"Spring": sheet(title, row(3, *cells), row(4, *row_of_one)), "Notes": sheet(title)}
+    (tmp_path / "spring.xlsx").write_bytes(xlsx(spring))
+    voice = "defaults: {speech: {voice_id: v, voice_language: en}}\n"
+    (tmp_path / "m.yaml").write_text(f"version: 1\n{voice}{beside}", encoding="utf-8")
+    (job,) = load_manifest(tmp_path / "m.yaml").jobs
+    assert (job.image, job.speech.text, job.vars["client"]) == ("a.png", "Hi", "Acme")
+    (tmp_path / "m.yaml").write_text(
+        f"version: 1\n{matrix}jobs: [{{external_task_id: hello}}]\n", encoding="utf-8"
+    )
+    ids = [job.external_task_id for job in load_manifest(tmp_path / "m.yaml").jobs]
+    assert f"A row `hello` becomes {', '.join(f'`{one}`' for one in ids)}." in README
 
 
 def test_every_option_it_names_is_in_a_help_text(cli):

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "manifest_runner"
-BASE = {"models", "errors", "disk", "addresses", "bounded_http", "http_logs"}
+BASE = {"models", "errors", "disk", "addresses", "bounded_get", "bounded_http", "http_logs"}
 MAY_USE = {
     "models": {"models"},
     "errors": {"models"},
     "disk": set(),
     "addresses": set(),
+    "bounded_get": {"addresses", "http_logs"},
     "bounded_http": set(),
     "http_logs": set(),
-    "manifest": BASE,
+    "sheets": set(),
+    "manifest": {*BASE, "sheets"},
     "ledger": BASE,
     "media": BASE,
     "service": BASE,

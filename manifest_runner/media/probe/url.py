@@ -1,40 +1,31 @@
-"""What a media URL leads to, looked at with bounds: so many bytes, so many seconds, few hops, public addresses only.
+"""What media URLs lead to, looked at with bounds: so many bytes, so many seconds, so many requests a host.
 
 The service fetches the URL itself; this is to tell a person beforehand what it will find there. A manifest may come
-from anybody and must not become a way into a private network, nor a load on somebody's server: each hop's host is
-resolved here, every address it has must be a public one, and the connection goes to the address that was checked.
+from anybody and must not become a load on somebody's server, nor (see `bounded_get`) a way into a private network.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import re
 import socket
 import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
 from manifest_runner.addresses import Address, is_public
+from manifest_runner.bounded_get import MOST_HOPS, PHASE_SECONDS, Gone, TooMuch, Unreadable, ask, hop_of
 from manifest_runner.http_logs import quiet_http_logs
 from manifest_runner.media.limits import Objection
 from manifest_runner.media.source import UrlSource, megabytes
 
 SECONDS = 15.0  # for one URL: looking up names, all hops, and whatever its servers do to draw it out
-PHASE_SECONDS = 5.0  # to connect, and between two packets
-MOST_HOPS = 3
-_REDIRECTS = (301, 302, 303, 307, 308)
-_GONE = (404, 410)
-_WHOLE_RANGE = re.compile(r"bytes 0-[0-9]{1,18}/([0-9]{1,18})", re.ASCII)
-_LOWEST_PORT = 1024  # below it, other services than the web's
 
 
 class Refused(Exception):
@@ -47,14 +38,6 @@ class Refused(Exception):
 
 class Unknown(Exception):
     """It could not be looked at from here, which says little of whether the service can. The text says why."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Hop:
-    url: str
-    host: str
-    port: int
-    authority: str  # for the Host header: never a user name
 
 
 class UrlReader:
@@ -143,13 +126,19 @@ class UrlReader:
         try:
             async with asyncio.timeout(SECONDS):
                 for _ in range(MOST_HOPS + 1):
-                    hop = _hop(url)
+                    hop = hop_of(url)
                     host = hop.host
                     self._admit(host)
-                    found = await self._ask(hop, source, most)
+                    found = await ask(hop, most, tls=self._tls, allowed=self._allowed)
                     if isinstance(found, bytes):
                         return found
                     url = urljoin(url, found)
+        except Gone as error:
+            raise Refused(_nothing_there(source, error.status)) from None
+        except TooMuch:
+            raise Refused(_too_large(source, most)) from None
+        except Unreadable as error:
+            raise Unknown(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise Unknown(self._failed(host, error)) from None
         raise Unknown(f"it leads through more than {MOST_HOPS} redirections")
@@ -175,28 +164,6 @@ class UrlReader:
             return f"it took more than {SECONDS:g} s"
         return f"it could not be read ({type(error).__name__})"
 
-    async def _ask(self, hop: _Hop, source: UrlSource, most: int) -> bytes | str:
-        """What this hop answers: the bytes, or where it redirects to."""
-        addresses = await _addresses(hop)
-        if not addresses or not all(self._allowed(address) for address in addresses):
-            # A VPN may give out addresses of its own for public names: this is no word on what the service finds.
-            raise Unknown("its host has no public address here")
-        pinned = httpx.URL(hop.url).copy_with(host=str(addresses[0]), port=hop.port, userinfo=b"")
-        headers = {"Host": hop.authority, "Accept-Encoding": "identity", "Range": f"bytes=0-{most}"}
-        async with (
-            httpx.AsyncClient(
-                verify=self._tls, timeout=PHASE_SECONDS, follow_redirects=False, trust_env=False
-            ) as client,
-            client.stream("GET", pinned, headers=headers, extensions={"sni_hostname": hop.host}) as response,
-        ):
-            if response.status_code in _REDIRECTS and "location" in response.headers:
-                return response.headers["location"]
-            if response.status_code in _GONE:
-                raise Refused(_nothing_there(source, response.status_code))
-            if response.status_code not in (200, 206):
-                raise Unknown(f"its server answered {response.status_code}")
-            return await _read(response, source, most)
-
 
 def out_of_reach(source: UrlSource) -> Objection:
     return Objection(
@@ -206,64 +173,12 @@ def out_of_reach(source: UrlSource) -> Objection:
     )
 
 
-def _hop(url: str) -> _Hop:
-    """Raises Unknown for what is not to be asked, ValueError for what is no URL."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Unknown("it leads to something that is no http(s) URL")
-    port = parts.port if parts.port is not None else (443 if parts.scheme == "https" else 80)
-    if port not in (80, 443) and port < _LOWEST_PORT:
-        raise Unknown(f"it leads to port {port}, which is not the web's")
-    return _Hop(url=url, host=parts.hostname, port=port, authority=parts.netloc.rpartition("@")[2])
-
-
-async def _addresses(hop: _Hop) -> list[Address]:
-    """Raises OSError, ValueError. The thread is left to itself at a deadline: a resolver can't be interrupted, and
-    the threads of a pool would be waited for at the program's end."""
-    found: Future[list[Address]] = Future()
-
-    def look_up() -> None:
-        try:
-            entries = socket.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)
-            addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
-        except Exception as error:  # noqa: BLE001 it is raised where it is awaited
-            found.set_exception(error)
-        else:
-            found.set_result(addresses)
-
-    found.set_running_or_notify_cancel()  # from here on nobody cancels it
-    threading.Thread(target=look_up, name="look-up", daemon=True).start()
-    return await asyncio.wrap_future(found)
-
-
 def _nothing_there(source: UrlSource, status: int) -> Objection:
     return Objection(
         f"{source.label} leads to nothing: its server answers {status}.",
         "Mend the URL, or name the path of a file.",
         "URL that leads to nothing",
     )
-
-
-async def _read(response: httpx.Response, source: UrlSource, most: int) -> bytes:
-    total = _total(response) if response.status_code == 206 else None
-    if total is not None and total > most:
-        raise Refused(_too_large(source, most))
-    data = bytearray()
-    async for chunk in response.aiter_raw():
-        data += chunk
-        if len(data) > most:
-            raise Refused(_too_large(source, most))
-    if total is not None and len(data) != total:
-        raise Unknown("its server sent only a part of it")
-    return bytes(data)
-
-
-def _total(response: httpx.Response) -> int:
-    """The bytes of the whole, of which a part from the first byte on is sent."""
-    stated = _WHOLE_RANGE.fullmatch(response.headers.get("content-range", "").strip())
-    if stated is None:
-        raise Unknown("its server answered 206 with another part than was asked for")
-    return int(stated[1])
 
 
 def _too_large(source: UrlSource, most: int) -> Objection:

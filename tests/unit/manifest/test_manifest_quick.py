@@ -16,7 +16,7 @@ from manifest_runner.manifest.compare import Crowd, Named, compare
 from manifest_runner.manifest.glance import Glance
 from manifest_runner.manifest.jobs import complete
 from manifest_runner.manifest.schemas import errors_in, rule_of, surely_follow, surely_follows
-from manifest_runner.manifest.source import CsvSource
+from manifest_runner.manifest.source import TableSource
 from manifest_runner.manifest.templates import MOST_FILLED, TemplateError, expand, expand_all
 from manifest_runner.manifest.text import CONTROL, read_text
 from manifest_runner.models import Manifest
@@ -236,7 +236,7 @@ def test_a_crowd_that_surely_is_apart_is_apart(jobs: list[tuple[str, list[str]]]
     for name, paths in jobs:
         crowd.add([name], paths)
     named = [Named(number, name, False, tuple(paths)) for number, (name, paths) in enumerate(jobs)]
-    source = CsvSource(file="m.csv", data={}, lines=range(2, 20), columns={})
+    source = TableSource(file="m.csv", data={}, lines=range(2, 20), columns={})
     if crowd.surely_apart():
         assert list(compare(named, source)) == []
     elif all(len(paths) < 2 for _, paths in jobs):  # a job's own two are never told of
