@@ -272,6 +272,17 @@ class ServiceSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """The sheet of a workbook that has a manifest's rows. `width`: its columns, up to the last that has anything."""
+
+    file: Path
+    sheet: str
+    header_row: int
+    width: int
+    headings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """A validated manifest.
 
@@ -289,6 +300,7 @@ class Manifest:
     budget_units: Units | None = None
     made_ids: int = 0
     notes: tuple[str, ...] = ()
+    table: Table | None = None
 
     @property
     def folder(self) -> Path:

@@ -86,6 +86,7 @@ def _load(path: Path, settings: Settings, found: list[Problem]) -> Manifest:
         budget_units=budget_units(data, settings),
         made_ids=checked.made_ids,
         notes=rows.notes,
+        table=rows.table,
     )
 
 

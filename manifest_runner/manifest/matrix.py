@@ -19,7 +19,7 @@ from manifest_runner.manifest.defaults import SOUNDS
 from manifest_runner.manifest.identity import slug
 from manifest_runner.manifest.schemas import field_names, nested_fields
 from manifest_runner.manifest.source import Source, ValuePath
-from manifest_runner.models import Location, Problem
+from manifest_runner.models import Location, Problem, Table
 
 MOST_JOBS = 1_000
 """Jobs that a matrix makes without being told how many are meant."""
@@ -73,6 +73,10 @@ class Multiplied:
     @property
     def notes(self) -> tuple[str, ...]:
         return self.inner.notes
+
+    @property
+    def table(self) -> Table | None:
+        return self.inner.table
 
     def _parts_of(self, number: int) -> tuple[int, tuple[_Choice, ...]]:
         row, combination = divmod(number, len(self.combinations))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from manifest_runner.manifest.sheet import Rows
 from manifest_runner.manifest.text import shown
 from manifest_runner.manifest.yaml_tree import Node, find
-from manifest_runner.models import Location, printable
+from manifest_runner.models import Location, Table, printable
 
 ValuePath = tuple[str | int, ...]
 
@@ -50,6 +50,11 @@ class Source(Protocol):
         """Sentences about how it was read."""
         ...
 
+    @property
+    def table(self) -> Table | None:
+        """Where its rows stand in a workbook."""
+        ...
+
 
 @dataclass(frozen=True)
 class YamlSource:
@@ -75,6 +80,10 @@ class YamlSource:
     def notes(self) -> tuple[str, ...]:
         return ()
 
+    @property
+    def table(self) -> Table | None:
+        return None
+
 
 @dataclass(frozen=True)
 class TableSource:
@@ -92,6 +101,7 @@ class TableSource:
     sheet: str | None = None
     letters: Mapping[ValuePath, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    table: Table | None = None
 
     def where(self, path: ValuePath, *, key: bool = False) -> Location:  # noqa: ARG002 - a cell has no key of its own
         line, named = self.header_line, None

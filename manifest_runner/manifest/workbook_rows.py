@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from itertools import chain, islice
+from pathlib import Path
 
 from manifest_runner.errors import ManifestError
 from manifest_runner.manifest.csv_rows import LISTS, MOST_COLUMNS
@@ -26,7 +27,7 @@ from manifest_runner.manifest.layout import Layout
 from manifest_runner.manifest.sheet import Rows
 from manifest_runner.manifest.source import TableSource, cell_address
 from manifest_runner.manifest.text import CONTROL, name_of, shown
-from manifest_runner.models import Location, Problem
+from manifest_runner.models import Location, Problem, Table
 from manifest_runner.sheets import Grid, SheetError, column_name, column_of, read_grid
 
 _DELIMITER = ","
@@ -95,6 +96,13 @@ class _Reading:
                 for heading, column in zip(headings, self._columns, strict=True)
             },
             notes=tuple(self._notes(headings)),
+            table=Table(
+                file=Path(self._file),
+                sheet=self._grid.sheet,
+                header_row=self._header_row,
+                width=self._grid.width,
+                headings=tuple(heading.text for heading in headings),
+            ),
         )
         return source, self._problems
 

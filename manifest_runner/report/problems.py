@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from io import StringIO
@@ -12,11 +11,10 @@ from pathlib import Path
 from manifest_runner.errors import NeedsPerson
 from manifest_runner.models import Job, Location, Problem
 from manifest_runner.report.csv_file import ENCODING
-from manifest_runner.report.putting import keep_aside, put
+from manifest_runner.report.putting import forget_ours, put_ours
 from manifest_runner.report.text import cell
 
 NAME = "problems.csv"
-MARK = f".{NAME}.sha256"  # of the list as we wrote it: one that a person has worked in is theirs
 _LONGEST = 200  # characters of a value: one can be a whole picture in Base64
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}", re.ASCII)
 _URL = re.compile(r"[^?#]*?://+|(?:https?|file|data|ftp|blob):/*|//+", re.ASCII | re.IGNORECASE)
@@ -35,10 +33,7 @@ def write_problems(problems: Sequence[Problem], jobs: Sequence[Job], folder: Pat
     content = "".join(_lines(problems, jobs)).encode(ENCODING)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not _is_ours(file):
-            keep_aside(file)
-        put(file, [content])
-        put(folder / MARK, [hashlib.sha256(content).hexdigest().encode("ascii")])
+        put_ours(file, content)
     except OSError as error:
         raise NeedsPerson(
             f"{file} can't be written: {error.strerror or error}.", mend="Check the folder and its disk."
@@ -51,22 +46,10 @@ def forget_problems(folder: Path) -> None:
 
     Nothing happens where it can't be removed.
     """
-    file = folder / NAME
     try:
-        if _is_ours(file):
-            file.unlink()
-            (folder / MARK).unlink(missing_ok=True)
+        forget_ours(folder / NAME)
     except OSError:
         return
-
-
-def _is_ours(file: Path) -> bool:
-    """Whether it is, to the byte, what we wrote."""
-    mark = file.with_name(MARK)
-    if any(path.is_symlink() or not path.is_file() for path in (file, mark)):
-        return False
-    with mark.open("rb") as kept, file.open("rb") as found:
-        return kept.read(64) == hashlib.file_digest(found, "sha256").hexdigest().encode("ascii")
 
 
 def public_name(reference: str) -> str:

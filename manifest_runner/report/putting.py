@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,6 +46,36 @@ def put(target: Path, chunks: Iterable[bytes]) -> None:
     """Write beside the target and move onto it. Raises OSError."""
     with replacements([target], lambda outs: outs[0].writelines(chunks)) as move:
         move()
+
+
+def put_ours(file: Path, content: bytes) -> None:
+    """A file of ours that people may work in: one that is no longer as we wrote it is kept aside. Raises NeedsPerson,
+    OSError."""
+    if not is_ours(file):
+        keep_aside(file)
+    put(file, [content])
+    put(_mark_of(file), [hashlib.sha256(content).hexdigest().encode("ascii")])
+
+
+def is_ours(file: Path) -> bool:
+    """Whether it is, to the byte, what `put_ours` wrote."""
+    mark = _mark_of(file)
+    if any(path.is_symlink() or not path.is_file() for path in (file, mark)):
+        return False
+    with mark.open("rb") as kept, file.open("rb") as found:
+        return kept.read(64) == hashlib.file_digest(found, "sha256").hexdigest().encode("ascii")
+
+
+def forget_ours(file: Path) -> None:
+    """Remove it, unless a person has worked in it. Raises OSError."""
+    if is_ours(file):
+        file.unlink()
+        _mark_of(file).unlink(missing_ok=True)
+
+
+def _mark_of(file: Path) -> Path:
+    """What it was when we wrote it lies beside it."""
+    return file.with_name(f".{file.name}.sha256")
 
 
 def keep_aside(file: Path) -> None:

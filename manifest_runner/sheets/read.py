@@ -18,8 +18,6 @@ from manifest_runner.sheets.errors import SheetError
 from manifest_runner.sheets.marks import CellFault, Marks, column_name, key
 from manifest_runner.sheets.numbers import SCIENTIFIC_TEXT, is_rounded, is_scientific, number_text
 
-__all__ = ["ENDINGS", "Grid", "SheetError", "is_workbook", "read_grid"]
-
 ENDINGS = (".xlsx", ".xlsm", ".ods")
 
 MOST_ROWS = 250_000  # with anything in them

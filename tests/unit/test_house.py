@@ -23,7 +23,7 @@ MAY_USE = {
     "media": BASE,
     "service": BASE,
     "sandbox": BASE,  # nothing of the client: their errors would cancel out
-    "report": {*BASE, "ledger"},
+    "report": {*BASE, "ledger", "sheets"},
     "runner": {*BASE, "manifest", "ledger", "media", "service"},
     "cli": {*BASE, "manifest", "ledger", "media", "service", "runner", "report", "sandbox"},
 }
