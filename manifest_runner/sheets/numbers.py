@@ -27,6 +27,8 @@ BUILT_IN = {
 def number_text(value: float, code: str = "") -> str:
     """The number with the digits that its format shows; all that it has, where the format is another kind."""
     number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    if not number.is_finite():
+        return str(value)
     form = _PLAIN.match(code.split(";", maxsplit=1)[0].strip())
     if form is None:
         return _plain(number)

@@ -1,15 +1,13 @@
 """A workbook's bytes -> the rows of one of its sheets, as the texts that a person sees in them.
 
-The values are read by calamine, through pandas; the marks, which it does not tell, by a pass of our own before that,
-which bounds what it is given too: it sets memory aside for every cell between the first and the last.
+The values are read by a library (`values`); the marks, which it does not tell, by a pass of our own before that, which
+bounds what it is given, too.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 from manifest_runner.sheets import ods, xlsx
@@ -17,6 +15,7 @@ from manifest_runner.sheets.container import Container
 from manifest_runner.sheets.errors import SheetError
 from manifest_runner.sheets.marks import CellFault, Marks, column_name, key
 from manifest_runner.sheets.numbers import SCIENTIFIC_TEXT, is_rounded, is_scientific, number_text
+from manifest_runner.sheets.values import rows_of
 
 ENDINGS = (".xlsx", ".xlsm", ".ods")
 
@@ -71,10 +70,9 @@ def read_grid(data: bytes, sheet: str | None = None) -> Grid:
             "Clear what lies below and beside the table, and save it again.",
         )
     container.refuse_too_large()
-    frame = _frame(data, name)
     return Grid(
         sheet=name,
-        rows=_rows(frame, marks),
+        rows=_rows(rows_of(data, name), marks),
         width=marks.width,
         merged=marks.merged,
         hidden=marks.hidden,
@@ -116,22 +114,8 @@ def _named(names: list[str]) -> str:
     return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
 
 
-def _frame(data: bytes, sheet: str) -> Any:
-    import pandas  # noqa: PLC0415 - slow to import, and most manifests name no workbook
-    from python_calamine import CalamineError  # noqa: PLC0415
-
-    try:
-        return pandas.read_excel(
-            BytesIO(data), sheet_name=sheet, header=None, dtype=object, na_filter=False, engine="calamine"
-        )
-    except (CalamineError, ValueError, OSError):
-        raise SheetError(
-            "The workbook can't be read.", "Open it in the spreadsheet program and save it again."
-        ) from None
-
-
-def _rows(frame: Any, marks: Marks) -> Iterator[tuple[int, list[str]]]:
-    for row, values in enumerate(frame.itertuples(index=False, name=None), start=1):
+def _rows(rows: Iterator[list[Any]], marks: Marks) -> Iterator[tuple[int, list[str]]]:
+    for row, values in enumerate(rows, start=1):
         cells = [_text(value, row, column, marks) for column, value in enumerate(values, start=1)]
         if any(map(str.strip, cells)):
             yield row, cells
@@ -144,11 +128,7 @@ def _text(value: Any, row: int, column: int, marks: Marks) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return _number(value, row, column, marks)
-    if isinstance(value, dt.datetime) and value.time() == dt.time():
-        return value.date().isoformat()
-    if isinstance(value, dt.datetime):
-        return value.isoformat(sep=" ")
-    return "" if value is None else str(value)
+    return "" if value is None else str(value[0])
 
 
 def _number(value: float, row: int, column: int, marks: Marks) -> str:

@@ -113,7 +113,7 @@ def _rows(xml: bytes) -> Iterator[tuple[int, int, int, int, list[_Cell]]]:
     parser.EndElementHandler = end
     try:
         parser.Parse(xml, True)
-    except (expat.ExpatError, ValueError):
+    except (expat.ExpatError, LookupError, ValueError):
         raise _unfit() from None
     yield from found
 

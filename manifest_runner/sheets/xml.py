@@ -47,7 +47,7 @@ def walk(
         for block in blocks:
             parser.Parse(block, False)
         parser.Parse(b"", True)
-    except expat.ExpatError:
+    except (expat.ExpatError, LookupError, ValueError):  # LookupError: an encoding that nobody knows
         raise _damaged() from None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from workbooks import (
     cell,
@@ -19,6 +21,7 @@ from workbooks import (
 from manifest_runner.sheets import SheetError, read_grid
 from manifest_runner.sheets import container as container_module
 from manifest_runner.sheets import read as read_module
+from manifest_runner.sheets import values as values_module
 
 
 def rows_of(data: bytes, name: str | None = None) -> list[tuple[int, list[str]]]:
@@ -151,6 +154,10 @@ def test_a_sheet_may_be_empty() -> None:
         (xlsx({"S": "<sheetData><row>"}), "damaged"),
         (xlsx({}), "has no sheet"),
         (
+            xlsx({"S": sheet()}, parts={"xl/styles.xml": b'<?xml version="1.0" encoding="UT9-8"?><x/>'}),
+            "damaged",
+        ),
+        (
             xlsx({"S": sheet()}, parts={"xl/workbook.xml": b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'}),
             "damaged",
         ),
@@ -178,6 +185,21 @@ def test_more_rows_than_are_read_are_refused(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_cell_far_away_sets_no_memory_aside() -> None:
     with pytest.raises(SheetError, match="reaches to XFD1048576"):
         read_grid(xlsx({"S": sheet(row(1, text("A1", "x")), row(1_048_576, text("XFD1048576", "y")))}))
+
+
+def test_a_workbook_on_which_the_library_ends_its_process_ends_no_run() -> None:
+    """It sets memory aside for every cell between the first and the last, and we may misjudge which these are."""
+    far = '<c r="XFD1048576" t="inlineStr"><is><t>y</t></is></c>'
+    with pytest.raises(SheetError, match="can't be read"):
+        list(values_module.rows_of(xlsx({"S": sheet()}), "nobody"))
+    with pytest.raises(SheetError, match="can't be read"):
+        list(values_module.rows_of(xlsx({"S": sheet(row(1, text("A1", "x")), row(1_048_576, far))}), "S"))
+
+
+def test_nothing_of_the_folder_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pandas.py").write_text("raise SystemExit('was run')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert rows_of(xlsx({"S": sheet(row(1, text("A1", "x")))})) == [(1, ["x"])]
 
 
 def test_the_sheets_of_opendocument_are_read_as_they_are_shown() -> None:
