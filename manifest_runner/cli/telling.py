@@ -67,7 +67,8 @@ def tell(
             write_json(report, sys.stdout)
         else:
             say("\n".join(summary_lines(report, files)), err=events_there)
-    say(calls_line(outcome, unfinished), err=as_json or events_there)
+    line = calls_line(outcome, unfinished, selected=asked is not None)
+    say(line, err=as_json or events_there)
     tell_problems(outcome)
     return exit_code(outcome, unfinished)
 
@@ -136,8 +137,11 @@ def telling_events(
             log.finish(telling.exit_code)
 
 
-def calls_line(outcome: Outcome, unfinished: int) -> str:
-    """How many paid calls left in this run, and what is known of them. Those that made no task cost nothing."""
+def calls_line(outcome: Outcome, unfinished: int, *, selected: bool = False) -> str:
+    """How many paid calls left in this run, and what is known of them. Those that made no task cost nothing.
+
+    `selected`: it was about some of the jobs, of which so many are unfinished.
+    """
     spoken = f" {_calls(outcome.speech_calls, 'text-to-speech')} made." if outcome.speech_calls else ""
     if outcome.create_calls:
         line = f"{_calls(outcome.create_calls, 'create')} made in this run"
@@ -147,7 +151,8 @@ def calls_line(outcome: Outcome, unfinished: int) -> str:
             line += f"; of {outcome.calls_in_doubt:,} it is not known yet, and it may be billed: the next run asks"
         return f"{line}.{spoken}"
     if not unfinished:
-        return f"Nothing was left to send: every job is done. No create call was made.{spoken}"
+        which = "every job that was selected" if selected else "every job"
+        return f"Nothing was left to send: {which} is done. No create call was made.{spoken}"
     return f"No create call was made in this run.{spoken}"
 
 

@@ -43,6 +43,8 @@ def test_what_is_selected_is_made_and_nothing_else(cli, folder):
     assert "1 create call made in this run" in answer.stdout
     assert [path.name for path in (folder / "out" / "c").glob("*.mp4")] == ["one.mp4"]
 
+    again = cli("run", *SANDBOX, "--select", "one")
+    assert "Nothing was left to send: every job that was selected is done." in again.stdout
     assert cli("run", *SANDBOX, "--exclude", "bad", "--exclude", "tag:de").returncode == 0
     plan = cli("plan", *SANDBOX, "--exclude", "bad")
     assert "1 to send, 2 done." in plan.stdout
