@@ -319,3 +319,54 @@ def test_the_first_of_each_action_and_how_many_more(desk):
     ]
     assert heads == [(Action.SEND, ["s", "t"], 2), (Action.HOLD, ["a", "b"], 1)]
     assert list(desk.plan(done).heads(2)) == [], "what is done is only counted"
+
+
+# -- of some rows --------------------------------------------------------------------------------------------------
+
+
+def test_of_some_rows_the_others_keep_their_place_and_what_is_under_way_goes_on(desk):
+    jobs = desk.jobs("running", "sent", "left", "done", "edited")
+    desk.enrol(jobs)
+    desk.accept(jobs[0])
+    for job in jobs[3:]:
+        desk.fetch(job)
+    edited = [*jobs[:4], replace(jobs[4], prompt="other")]
+    enrol(desk.ledger, "c", edited, desk.plan(edited))
+    plan = desk.plan(edited, only={1, 3})
+    assert {step.external_task_id: step.action for step in plan.steps()} == {
+        "running": Action.WATCH,
+        "sent": Action.SEND,
+        "done": Action.SKIP,
+    }
+    assert (list(plan.places), plan.withdraws, plan.gone) == ([0, 1, 3], False, 0)
+    assert list(plan.unnamed([job.external_task_id for job in jobs])) == []
+    enrol(desk.ledger, "c", edited, plan)
+    records = desk.ledger.read(queries.jobs_of, ["left", "edited"])
+    assert {key: (record.listed, record.changed) for key, record in records.items()} == {
+        "left": (True, ()),
+        "edited": (True, ("prompt",)),
+    }
+
+
+def test_of_a_plan_some_rows_can_be_taken(desk):
+    jobs = desk.jobs("running", "sent", "left", "done", "other")
+    desk.enrol(jobs)
+    desk.accept(jobs[0])
+    for job in jobs[3:]:
+        desk.fetch(job)
+    plan = desk.plan(jobs).at({1, 3})
+    assert sorted((step.external_task_id, step.action) for step in plan.steps()) == [
+        ("done", Action.SKIP),
+        ("running", Action.WATCH),
+        ("sent", Action.SEND),
+    ]
+    assert (list(plan.places), plan.counts[Action.SKIP], len(list(plan.rows()))) == ([0, 1, 3], 1, 3)
+
+
+def test_rows_that_are_not_meant_stop_nobody(desk):
+    """An id that another campaign has, in a row that nobody selected."""
+    ours, theirs = desk.jobs("ours", "theirs")
+    enrol(desk.ledger, "other", [theirs], desk.plan([theirs]))
+    with pytest.raises(ManifestError):
+        desk.plan([ours, theirs])
+    assert [step.external_task_id for step in desk.plan([ours, theirs], only={0}).steps()] == ["ours"]
