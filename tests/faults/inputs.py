@@ -159,8 +159,8 @@ COLUMNS = [
     ),
     in_sheet(
         "unknown columns",
-        "\n▸▸▸ID,image,promt,speech.txt,city\n",
-        ("ID", "`ID` is no field: did you mean `external_task_id`?"),
+        "\n▸▸▸external_task,image,promt,speech.txt,city\n",
+        ("external_task", "`external_task` is no field: did you mean `external_task_id`?"),
         ("promt", "`promt` is no field: did you mean `prompt`?"),
         ("speech.txt", "`speech.txt` is no field."),
     ),
@@ -221,8 +221,13 @@ CELLS = [
 SIGNS = [
     in_yaml("not UTF-8", "version: 1\ncampaign: caf▸\udce9\n", "Byte 24 (0xE9) is not UTF-8"),
     in_sheet("not UTF-8 in a sheet", sheet("ä,face.png,Jos▸\udce9.wav"), "(0xE9) is not UTF-8"),
+    in_yaml(
+        "UTF-16", MARK + "\udcff\udcfe" + "\0".join([*"version: 1\n", ""]), "The file is UTF-16, not UTF-8."
+    ),
     in_sheet(
-        "UTF-16", MARK + "\udcff\udcfe" + "\0".join([*sheet("a,b,c"), ""]), "The file is UTF-16, not UTF-8."
+        "UTF-16 without its mark",
+        "e" + MARK + "\0".join(["", *sheet("a,b,c")[1:], ""]),
+        "The file holds a NUL character.",
     ),
     in_yaml("NUL", jobs(job(), "#▸\0\n"), "The file holds a NUL character."),
     in_yaml("NUL by an escape", jobs(job("a", r', prompt: ▸"a\0b"')), "The text holds a NUL character."),
