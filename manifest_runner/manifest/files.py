@@ -74,9 +74,10 @@ def read_rows(
     sheet_at = head.where(("jobs", "sheet"))
     if is_url(named):
         data = fetch_sheet(named, at)
-        return _sheet(
+        source = _sheet(
             data, file_name(named), found, templates, beside, workbook=is_workbook(data), sheet_at=sheet_at
         )
+        return replace(source, table=None)  # no file on this disk could be written back to
     file = path.parent / named
     if not file.resolve().is_relative_to(path.parent.resolve()):
         raise _stop(

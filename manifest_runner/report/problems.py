@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
-from manifest_runner.errors import NeedsPerson
 from manifest_runner.models import Job, Location, Problem
 from manifest_runner.report.csv_file import ENCODING
 from manifest_runner.report.putting import forget_ours, put_ours
@@ -30,14 +29,7 @@ def write_problems(problems: Sequence[Problem], jobs: Sequence[Job], folder: Pat
     What lies there already is kept aside, unless it is a list of ours as we wrote it. Raises NeedsPerson.
     """
     file = folder / NAME
-    content = "".join(_lines(problems, jobs)).encode(ENCODING)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        put_ours(file, content)
-    except OSError as error:
-        raise NeedsPerson(
-            f"{file} can't be written: {error.strerror or error}.", mend="Check the folder and its disk."
-        ) from None
+    put_ours(file, "".join(_lines(problems, jobs)).encode(ENCODING))
     return file
 
 

@@ -49,12 +49,17 @@ def put(target: Path, chunks: Iterable[bytes]) -> None:
 
 
 def put_ours(file: Path, content: bytes) -> None:
-    """A file of ours that people may work in: one that is no longer as we wrote it is kept aside. Raises NeedsPerson,
-    OSError."""
-    if not is_ours(file):
-        keep_aside(file)
-    put(file, [content])
-    put(_mark_of(file), [hashlib.sha256(content).hexdigest().encode("ascii")])
+    """A file of ours that people may work in: one that is not as we wrote it is kept aside. Raises NeedsPerson."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not is_ours(file):
+            keep_aside(file)
+        put(file, [content])
+        put(_mark_of(file), [hashlib.sha256(content).hexdigest().encode("ascii")])
+    except OSError as error:
+        raise NeedsPerson(
+            f"{file} can't be written: {error.strerror or error}.", mend="Check the folder and its disk."
+        ) from None
 
 
 def is_ours(file: Path) -> bool:

@@ -73,13 +73,7 @@ def write_sheet_copy(table: Table, lines: Iterable[JobLine], rows: Mapping[str, 
             f"{table.file} can't be read any more: {error.strerror or error}.",
             mend="Look whether it is there.",
         ) from None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        put_ours(target, copy)
-    except OSError as error:
-        raise NeedsPerson(
-            f"{target} can't be written: {error.strerror or error}.", mend="Check the folder and its disk."
-        ) from None
+    put_ours(target, copy)
     return target
 
 

@@ -132,9 +132,8 @@ class Conductor:
         """One of several that keep jobs ready beyond the slots: one that has to wait does not hold up the rest."""
         await asyncio.wait({census}, timeout=LOOK_AROUND_SECONDS)
         while self._stop.may_send():
-            await (
-                self._courtesy.after_you()
-            )  # before a step is taken: who has one joins the line at once, in its order
+            # Before a step is taken: who has one joins the line at once, in its order.
+            await self._courtesy.after_you()
             step = next(line, None)
             if step is None:
                 break

@@ -32,9 +32,8 @@ def budget_of(manifest: Manifest, plan: Plan, ledger: Ledger) -> Budget:
                 if step.action is Action.SEND:
                     dormant.add(step.external_task_id)
     committed = spent.committed + sum(late.values(), Decimal(0))
-    asked = {
-        step.external_task_id for step in plan.steps(Action.RESOLVE)
-    }  # the plan counts what they may cost
+    # What may become of those that are asked about is counted in the plan.
+    asked = {step.external_task_id for step in plan.steps(Action.RESOLVE)}
     carried = sum((units for key, units in in_flight.items() if key not in asked), Decimal(0))
     return Budget(manifest.budget_units, committed, in_flight | held, dormant, carried)
 

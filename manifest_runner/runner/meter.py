@@ -31,9 +31,7 @@ class Figures:
     slots_used: int
     slots_limit: int | None  # None until the run has slots
     slots_ceiling: int | None
-    units_spent: (
-        Units | None
-    )  # with the worst case of what gave no figure; None until the run has a budget to ask
+    units_spent: Units | None  # or may be, where no figure came; None until the run has a budget to ask
     units_held: Units  # for what is under way, or about to be sent
     units_limit: Units | None  # the budget
     units_expected: Units  # what is spent when the run has done all it means to

@@ -7,13 +7,12 @@ import zlib
 from collections.abc import Iterator
 from io import BytesIO
 
-from manifest_runner.sheets.errors import SheetError
+from manifest_runner.sheets.errors import SheetError, damaged, locked
 
 MOST_UNPACKED = 384 * 1024 * 1024
 """Bytes of all parts together. A sheet of 250,000 rows takes some 200 MB of XML."""
 
 _BLOCK = 256 * 1024
-_DAMAGED = ("The workbook is damaged.", "Open it in the spreadsheet program and save it again.")
 
 
 class Container:
@@ -22,9 +21,10 @@ class Container:
     def __init__(self, data: bytes) -> None:
         try:
             self._zip = zipfile.ZipFile(BytesIO(data))
+            self.parts = self._zip.infolist()
             self.names = frozenset(self._zip.namelist())
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-            raise SheetError(*_DAMAGED) from None
+            raise damaged() from None
 
     def blocks(self, name: str, taken: int = 0) -> Iterator[bytes]:
         """A part, block by block. Raises SheetError, also where it goes on beyond MOST_UNPACKED, of which so many bytes
@@ -40,11 +40,9 @@ class Container:
                         )
                     yield block
         except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError):
-            raise SheetError(*_DAMAGED) from None
+            raise damaged() from None
         except RuntimeError:  # the zip file itself has a password
-            raise SheetError(
-                "The workbook is protected by a password.", "Save a copy without one, and name that."
-            ) from None
+            raise locked() from None
 
     def refuse_too_large(self) -> None:
         """Unpack every part once, and keep nothing of it: the library that reads the values has no such bound."""

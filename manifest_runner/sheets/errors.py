@@ -11,3 +11,11 @@ class SheetError(Exception):
         self.what = what
         self.mend = mend
         self.about_sheet = about_sheet
+
+
+def damaged() -> SheetError:
+    return SheetError("The workbook is damaged.", "Open it in the spreadsheet program and save it again.")
+
+
+def locked() -> SheetError:
+    return SheetError("The workbook is protected by a password.", "Save a copy without one, and name that.")

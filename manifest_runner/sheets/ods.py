@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from manifest_runner.sheets.container import Container
-from manifest_runner.sheets.errors import SheetError
+from manifest_runner.sheets.errors import locked
 from manifest_runner.sheets.marks import MOST_COLUMNS, Marks, column_name, key
 from manifest_runner.sheets.xlsx import error_value, without_value
 from manifest_runner.sheets.xml import attribute, walk
@@ -19,9 +19,7 @@ _MOST_ROWS = 1_048_576
 def refuse_password(container: Container) -> None:
     def start(name: str, _: Mapping[str, str]) -> None:
         if name == _ENCRYPTED:
-            raise SheetError(
-                "The workbook is protected by a password.", "Save a copy without one, and name that."
-            )
+            raise locked()
 
     if "META-INF/manifest.xml" in container.names:
         walk(container.blocks("META-INF/manifest.xml"), start=start)

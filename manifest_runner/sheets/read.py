@@ -12,7 +12,7 @@ from typing import Any
 
 from manifest_runner.sheets import ods, xlsx
 from manifest_runner.sheets.container import Container
-from manifest_runner.sheets.errors import SheetError
+from manifest_runner.sheets.errors import SheetError, locked
 from manifest_runner.sheets.marks import CellFault, Marks, column_name, key
 from manifest_runner.sheets.numbers import SCIENTIFIC_TEXT, is_rounded, is_scientific, number_text
 from manifest_runner.sheets.values import rows_of
@@ -24,7 +24,6 @@ MOST_CELLS = 10_000_000  # between the first and the last
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_UNLOCK = "Save a copy without one, and name that."
 _TYPE_AS_TEXT = "Format the column as text, and type it again as it should be."
 
 
@@ -52,7 +51,7 @@ def read_grid(data: bytes, sheet: str | None = None) -> Grid:
     """The sheet of this name, else the only one that has anything in it. Raises SheetError."""
     if data.startswith(_OLE):
         if _ENCRYPTED in data:
-            raise SheetError("The workbook is protected by a password.", _UNLOCK)
+            raise locked()
         raise SheetError(
             "This is a workbook of the old kind (.xls).", "Save it as .xlsx, and name that file."
         )

@@ -16,9 +16,7 @@ _ROOT = "_rels/.rels"
 
 def sheets_of(container: Container) -> dict[str, str]:
     """The sheets of a workbook, visible or not, in their order: name and part."""
-    book = _document(container)
-    folder, file = posixpath.split(book)
-    parts = _relations(container, f"{folder}/_rels/{file}.rels", folder)
+    book, parts = _book(container)
     found: dict[str, str] = {}
 
     def start(name: str, attributes: Mapping[str, str]) -> None:
@@ -38,10 +36,12 @@ def marks_of(container: Container, part: str) -> Marks:
     return reader.marks
 
 
-def _document(container: Container) -> str:
+def _book(container: Container) -> tuple[str, dict[str, tuple[str, str]]]:
+    """The part that lists the sheets, and what it refers to."""
     for kind, part in _relations(container, _ROOT, "").values():
         if kind == "officeDocument":
-            return part
+            folder, file = posixpath.split(part)
+            return part, _relations(container, f"{folder}/_rels/{file}.rels", folder)
     raise SheetError("This is no workbook.", "Save it as .xlsx, and name that file.")
 
 
@@ -63,10 +63,8 @@ def _relations(container: Container, part: str, folder: str) -> dict[str, tuple[
 
 def _formats(container: Container) -> list[str]:
     """The number format of each style; the empty text where it says nothing that matters here."""
-    book = _document(container)
-    folder, file = posixpath.split(book)
-    parts = _relations(container, f"{folder}/_rels/{file}.rels", folder).values()
-    styles = next((part for kind, part in parts if kind == "styles"), None)
+    _, parts = _book(container)
+    styles = next((part for kind, part in parts.values() if kind == "styles"), None)
     codes: dict[int, str] = dict(BUILT_IN)
     found: list[str] = []
     inside = [False]

@@ -40,11 +40,12 @@ def copy_with(data: bytes, sheet: str, column: int, rows: Mapping[int, Sequence[
     """
     container = Container(data)
     part = xlsx.sheets_of(container)[sheet]
-    cut = _with_cells(b"".join(container.blocks(part)), column, rows)
-    out = BytesIO()
-    with zipfile.ZipFile(BytesIO(data)) as source, zipfile.ZipFile(out, "w") as copy:
-        for info in source.infolist():
-            copy.writestr(info, cut if info.filename == part else source.read(info))
+    out, taken = BytesIO(), 0
+    with zipfile.ZipFile(out, "w") as copy:
+        for info in container.parts:
+            content = b"".join(container.blocks(info.filename, taken))
+            taken += len(content)
+            copy.writestr(info, _with_cells(content, column, rows) if info.filename == part else content)
     return out.getvalue()
 
 

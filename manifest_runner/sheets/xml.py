@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from xml.parsers import expat
 
-from manifest_runner.sheets.errors import SheetError
+from manifest_runner.sheets.errors import damaged
 
 Start = Callable[[str, Mapping[str, str]], None]
 
@@ -48,7 +48,7 @@ def walk(
             parser.Parse(block, False)
         parser.Parse(b"", True)
     except (expat.ExpatError, LookupError, ValueError):  # LookupError: an encoding that nobody knows
-        raise _damaged() from None
+        raise damaged() from None
 
 
 def attribute(attributes: Mapping[str, str], name: str) -> str | None:
@@ -59,11 +59,4 @@ def attribute(attributes: Mapping[str, str], name: str) -> str | None:
 
 
 def _refuse(*_: object) -> None:
-    raise _damaged()
-
-
-def _damaged() -> SheetError:
-    return SheetError(
-        "The workbook is damaged: a part of it can't be read.",
-        "Open it in the spreadsheet program and save it again.",
-    )
+    raise damaged()

@@ -292,7 +292,8 @@ def test_a_google_sheet_that_was_published_is_a_sheet(published: dict[str, bytes
     assert job_.sound_file == "a.mp3"
     assert job_.location.file == "https://docs.google.com/spreadsheets/d/e/2PACX-1v…/pub"
     published[LINK] = xlsx({"S": sheet(header(), job(2, "b", "a.png", "a.mp3"))})
-    assert from_link().jobs[0].external_task_id == "b"
+    manifest = from_link()
+    assert (manifest.jobs[0].external_task_id, manifest.table) == ("b", None)
 
 
 @pytest.mark.parametrize(

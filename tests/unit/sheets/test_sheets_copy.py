@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 from workbooks import cell, number, row, sheet, text, xlsx
 
-from manifest_runner.sheets import read_grid
+from manifest_runner.sheets import container, read_grid
 from manifest_runner.sheets.errors import SheetError
 from manifest_runner.sheets.xlsx_copy import Value, copy_with
 
@@ -115,6 +115,22 @@ def test_a_text_is_a_text_and_no_formula_and_no_control() -> None:
 def test_numbers_stay_exact() -> None:
     copy = copy_with(xlsx({"S": sheet(row(1, number("A1", "1")))}), "S", 2, {1: [Decimal("0.05")]})
     assert b"<v>0.05</v>" in part(copy)
+
+
+def test_a_part_that_is_damaged_or_endless_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is: a picture is copied, too."""
+    data = xlsx({"S": sheet(row(1, text("A1", "x")))}, parts={"xl/media/a.png": b"picture" * 100})
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        info = archive.getinfo("xl/media/a.png")
+        at = info.header_offset + 30 + len(info.filename) + 4
+    broken = bytearray(data)
+    broken[at] ^= 0xFF
+    with pytest.raises(SheetError, match="damaged"):
+        copy_with(bytes(broken), "S", 2, {1: ["x"]})
+    monkeypatch.setattr(container, "MOST_UNPACKED", 5000)
+    endless = xlsx({"S": sheet(row(1, text("A1", "x")))}, parts={"xl/media/a.png": b" " * 10_000})
+    with pytest.raises(SheetError, match="unpacks to more"):
+        copy_with(endless, "S", 2, {1: ["x"]})
 
 
 def test_xml_that_is_no_sheet_is_refused() -> None:
